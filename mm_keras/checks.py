@@ -1,0 +1,77 @@
+"""The wording of every argument error: what was expected, what was received, how to mend it."""
+
+import difflib
+
+
+def message(owner, expected, received, fix):
+    """Returns "`Owner` expects X. Received: Y. How to fix it."."""
+    return f"`{owner}` expects {expected}. Received: {received}. {fix}"
+
+
+def closest(word, choices):
+    """Returns "Did you mean `x`? " for the choice that is spelled most like `word`, or ""."""
+    near = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1)
+    return f"Did you mean `{near[0]}`? " if near else ""
+
+
+def listing(names, most=12):
+    """Returns the names quoted and joined; of a long list the first `most` and a count."""
+    names = list(names)
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def check_choice(owner, name, value, choices):
+    if value not in choices:
+        fix = f"{closest(value, choices)}Choose one of them."
+        raise ValueError(message(owner, f"`{name}` in {listing(choices)}", f"{name}={value!r}", fix))
+    return value
+
+
+def check_positive_int(owner, name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        fix = f"Pass a whole number of at least 1, such as {name}=64."
+        raise ValueError(message(owner, f"`{name}` to be an int > 0", f"{name}={value!r}", fix))
+    return value
+
+
+def check_positive_ints(owner, name, values):
+    if isinstance(values, (str, int)) or not values:
+        fix = f"Pass a list of whole numbers, such as {name}=[32, 64]."
+        raise ValueError(message(owner, f"`{name}` to be a list of ints > 0", f"{name}={values!r}", fix))
+    return [check_positive_int(owner, f"{name}[{i}]", value) for i, value in enumerate(values)]
+
+
+def check_rate(owner, name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        fix = f"Pass the share to drop, such as {name}=0.2."
+        raise ValueError(message(owner, f"`{name}` in [0, 1)", f"{name}={value!r}", fix))
+    return value
+
+
+def check_positive(owner, name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(
+            message(owner, f"`{name}` > 0", f"{name}={value!r}", f"Pass a positive number for {name}.")
+        )
+    return value
+
+
+def check_modalities(owner, input_shape, at_least=1):
+    """Checks that a layer was built on a dict of at least `at_least` modalities."""
+    if not isinstance(input_shape, dict) or len(input_shape) < at_least:
+        fix = 'Call it on {"image": tensor, "text": tensor}.'
+        expected = f"a dict of at least {at_least} modalities, name -> tensor"
+        raise ValueError(message(owner, expected, f"inputs of shape {input_shape!r}", fix))
+
+
+def check_rank(owner, name, shape, rank, fix):
+    if len(shape) != rank:
+        raise ValueError(message(owner, f"`{name}` of rank {rank}", f"{name}.shape={tuple(shape)}", fix))
+
+
+def check_ranks(owner, input_shape, rank, fix, at_least=1):
+    """Checks that every modality of a dict of shapes has `rank` axes, batch included."""
+    check_modalities(owner, input_shape, at_least)
+    for name in sorted(input_shape):
+        check_rank(owner, f"inputs[{name!r}]", input_shape[name], rank, fix)

@@ -1,0 +1,326 @@
+"""The command line: `mm-keras init, train, evaluate, export, predict, quickstart, schema`.
+
+Commands import what they need when they run, so that `--help` does not wait for TensorFlow.
+"""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mm_keras import __version__
+
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "ABSL_MIN_LOG_LEVEL": "3",
+    "GRPC_VERBOSITY": "ERROR",
+    "KERAS_BACKEND": "tensorflow",
+    "MPLBACKEND": "Agg",
+}
+# Raised for a wrong command line; typer shows them itself. The fourth last is above all of click's own.
+PARSER_ERRORS = (typer.Exit, typer.Abort, typer.BadParameter.__mro__[-4])
+DEBUG = "--debug"
+
+
+class Split(StrEnum):
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class Format(StrEnum):
+    saved_model = "saved_model"
+    tflite = "tflite"
+
+
+class Commands(typer.core.TyperGroup):
+    """Answers every error with one message and an exit status: 2 what the user can mend, 1 the unexpected."""
+
+    def parse_args(self, ctx, args):
+        if DEBUG in args:  # Also behind the command, where people type it.
+            args = [DEBUG, *(arg for arg in args if arg != DEBUG)]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (*PARSER_ERRORS, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            _show_error("Stopped", "nothing more is written.")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if _is_for_the_user(error):
+                _show_error("Error", str(error))
+                raise typer.Exit(2) from None
+            _show_error("Unexpected error", f"{type(error).__name__}: {error}")
+            _show_error("", f"Run it again with {DEBUG} for the traceback.")
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Multimodal Keras models from a table of images, texts, sounds and numbers, any of which may be "
+    "missing.\n\nBegin with [bold]mm-keras quickstart[/], or with [bold]mm-keras init manifest.csv[/] for data "
+    "of your own.",
+)
+
+
+def main(args=None):
+    """Runs the command line; `args` are those of the process, if not given."""
+    app(args, prog_name="mm-keras")
+
+
+@app.callback()
+def _start(
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+):
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@app.command()
+def init(
+    manifest: Annotated[Path, typer.Argument(help="CSV table with a column for each input and for the label.")],
+    output: Annotated[Path, typer.Option(help="File to write.")] = Path("spec.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+):
+    """Write a commented spec.yaml for a manifest.
+
+    Example: mm-keras init data/manifest.csv
+    """
+    from mm_keras import console
+    from mm_keras.checks import message
+    from mm_keras.data.infer import infer_spec
+    from mm_keras.spec_file import load_spec
+
+    if output.exists() and not force:
+        fix = "Name another one with --output, or write over it with --force."
+        raise ValueError(message("--output", "a file that is not there yet", str(output), fix))
+    text = infer_spec(manifest, folder=output.parent)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    out = console.make_console()
+    console.show_written_spec(out, load_spec(output), output)
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="The spec, a YAML file.")],
+    runs: Annotated[Path, typer.Option(help="Folder that the run's own folder is made in.")] = Path("runs"),
+    epochs: Annotated[int | None, typer.Option(help="Instead of training.epochs.", min=1)] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value of the spec. May be repeated."),
+    ] = None,
+):
+    """Train the model of a spec; Ctrl-C keeps the best epoch so far.
+
+    Example: mm-keras train spec.yaml --epochs 20 --set training.batch_size=128
+    """
+    from mm_keras import console
+    from mm_keras.overrides import override
+
+    settings = [*(settings or []), *([f"training.epochs={epochs}"] if epochs else [])]
+    out = console.make_console()
+    run, _, progress = _train(out, override(spec, settings), runs)
+    console.show_training(out, run, progress)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder, or runs/NAME for the newest one.")],
+    split: Annotated[Split, typer.Option(help="Rows to evaluate on.")] = Split.test,
+    manifest: Annotated[Path | None, typer.Option(help="Another table than the run's own.")] = None,
+):
+    """Evaluate a run: each output, each class, and each subset of the modalities.
+
+    Example: mm-keras evaluate runs/keypad
+    """
+    from mm_keras import console
+
+    out = console.make_console()
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras.evaluation import evaluate as evaluate_model
+        from mm_keras.evaluation import write_report
+        from mm_keras.run_folder import load_run
+
+        loaded = load_run(run)
+    data = _datasets(out, loaded, manifest)
+    with console.working(out, f"Evaluating the {split} rows"):
+        result = evaluate_model(loaded.model, loaded.spec, data, split.value)
+        paths = write_report(result, loaded.folder)
+    console.show_evaluation(out, result)
+    console.show_paths(out, "Report", paths)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder, or runs/NAME for the newest one.")],
+    output: Annotated[Path | None, typer.Option(help="Folder; saved_models/NAME if not given.")] = None,
+    formats: Annotated[
+        list[Format] | None, typer.Option("--format", help="Instead of export.formats. May be repeated.")
+    ] = None,
+):
+    """Export a run as a SavedModel and a TFLite file, each reloaded and compared with the Keras model.
+
+    Example: mm-keras export runs/keypad --format tflite
+    """
+    from mm_keras import console
+
+    out = console.make_console()
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras.exporting import export as export_model
+        from mm_keras.run_folder import load_run
+
+        loaded = load_run(run)
+    if formats:
+        loaded.spec.export.formats = list(dict.fromkeys(kind.value for kind in formats))
+    data = _datasets(out, loaded)
+    with console.working(out, "Exporting, reloading and comparing"):
+        result = export_model(loaded.model, loaded.spec, data, output)
+    console.show_export(out, result)
+    console.show_commands(out, console.predict_commands(result, loaded.preprocessor.modalities))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def predict(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL [MANIFEST] [--MODALITY VALUE]...",
+            help="MODEL: a run folder, a SavedModel's folder or a .tflite file. Then a MANIFEST (CSV), or one "
+            "example: a path, a text or numbers for each modality of the model, under the modality's own name.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help=".csv or .jsonl file for all rows: line, id, and of each classification OUTPUT the label "
+            "(OUTPUT), its score (OUTPUT_score) and the score of each class (OUTPUT:CLASS)."
+        ),
+    ] = None,
+):
+    """Predict one example or the rows of a manifest; what is not given is taken as missing.
+
+    Examples:
+
+    mm-keras predict runs/keypad --image a.png --note "seven I think"
+
+    mm-keras predict saved_models/keypad/serving keypad/manifest.csv --output answers.csv
+    """
+    from mm_keras import answers, console
+
+    model, manifest, options = answers.parse_arguments(arguments)
+    answers.check_output(output)
+    out = console.make_console()
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras.prediction import load_predictor
+
+        predictor = load_predictor(model)
+    if manifest is None:
+        example = answers.read_example(options, predictor.preprocessor)
+        rows = answers.predict_example(predictor, example)
+        console.show_example(out, rows.answers, predictor.preprocessor)
+        if output:
+            answers.write_answers(output, [rows], predictor.preprocessor)
+            console.show_paths(out, "Written", [output])
+        return
+    answers.refuse_options(options)
+    table = answers.read_rows(predictor, manifest)
+    if output:
+        with console.counting(out, "Predicting", len(table.lines)) as advance:
+            parts = answers.predict_rows(predictor, table, progress=advance)
+            answers.write_answers(output, parts, predictor.preprocessor)
+        console.show_paths(out, f"{len(table.lines):,} rows written", [output])
+        return
+    with console.working(out, "Predicting"):
+        rows = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
+    console.show_answers(out, rows, predictor.preprocessor, len(table.lines))
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[Path, typer.Option(help="Where the data set is written.")] = Path("keypad"),
+    epochs: Annotated[int | None, typer.Option(help="Fewer are faster and less accurate.", min=1)] = None,
+):
+    """See it all on the built-in data set: train, evaluate, export, and compare the three models' answers.
+
+    Example: mm-keras quickstart
+    """
+    from mm_keras import console
+    from mm_keras.quickstart import Quickstart
+
+    out = console.make_console()
+    steps = Quickstart(folder, epochs=epochs)
+    console.show_step(out, 1, "Write the data set: which key of a telephone keypad was meant?")
+    console.show_data(out, steps.write(), steps.folder)
+    console.show_step(out, 2, "Train a classifier and an autoencoder in one graph")
+    run, data, progress = _train(out, steps.spec, steps.runs)
+    steps.take(run, data)
+    console.show_training(out, run, progress, commands=False)
+    console.show_step(out, 3, "Evaluate, with each subset of the modalities")
+    with console.working(out, "Evaluating the test rows"):
+        steps.evaluate()
+    console.show_evaluation(out, steps.evaluation, classes=False)
+    console.show_step(out, 4, "Export, reload in a fresh process, compare")
+    with console.working(out, "Exporting"):
+        steps.export()
+    console.show_export(out, steps.exported)
+    console.show_step(out, 5, "Ask Keras, the SavedModel and the TFLite file the same")
+    with console.working(out, "Predicting"):
+        steps.compare()
+    console.show_comparison(out, steps.comparison)
+    console.show_quickstart(out, steps)
+
+
+@app.command()
+def schema():
+    """Print the JSON schema of spec.yaml, for editors.
+
+    Example: mm-keras schema > spec.schema.json
+    """
+    import json
+
+    from mm_keras.spec_file import spec_schema
+
+    typer.echo(json.dumps(spec_schema(), indent=2))
+
+
+def _train(out, spec, runs):
+    """Trains under a live display and returns (Run, Datasets, TrainingProgress)."""
+    from mm_keras import console
+    from mm_keras.data.manifest import load_manifest
+
+    rows = {split: len(rows) for split, rows in load_manifest(spec).splits.items()}
+    console.show_start(out, spec, rows)
+    before = set(_run_folders(runs, spec))
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
+        from mm_keras.training import train as train_model
+    try:
+        with (
+            progress.DecodingProgress(out) as decoding,
+            progress.TrainingProgress(out, spec, rows["train"]) as training,
+        ):
+            run, data = train_model(spec, runs, [training], decoding)
+    except KeyboardInterrupt:
+        console.show_stopped(out, sorted(set(_run_folders(runs, spec)) - before))
+        raise typer.Exit(130) from None
+    return run, data, training
+
+
+def _run_folders(runs, spec):
+    return [path for path in (Path(runs) / spec.name).glob("*") if path.is_dir()]

@@ -1,0 +1,70 @@
+"""Refusals inside a graph: the wording of checks.py around values that are known only at run time."""
+
+import tensorflow as tf
+
+from mm_keras.checks import message
+
+
+def require(owner, *checks):
+    """Refuses unless every check holds; the first that fails gives the message.
+
+    All checks cost one reduction and one branch; a message is only put together when one fails.
+
+    Args:
+        owner: str. Name of the public function that refuses.
+        checks: tuples (holds, expected, received, tensors, fix). `holds` is a bool scalar; `expected`,
+            `received` and `fix` are the three sentences of `checks.message`, in which each "{}" stands for
+            one of `tensors`.
+
+    Returns: bool scalar. Work that must not begin before the refusal takes it as a control dependency.
+    Raises: tf.errors.InvalidArgumentError, at run time.
+    """
+    holds = tf.stack([check[0] for check in checks])
+
+    def text():
+        texts = [
+            tf.strings.format(message(owner, expected, received, fix), tuple(map(_printable, tensors)))
+            for _, expected, received, tensors, fix in checks
+        ]
+        # The assertion would show the quotation marks around bytes escaped.
+        return tf.strings.regex_replace(tf.stack(texts)[tf.argmin(tf.cast(holds, tf.int32))], r'\\?"', "'")
+
+    if tf.executing_eagerly():
+        if not tf.reduce_all(holds):
+            raise tf.errors.InvalidArgumentError(None, None, text().numpy().decode("utf-8", "replace"))
+        return tf.constant(True)
+
+    def refuse():
+        with tf.control_dependencies([tf.debugging.Assert(False, [text()])]):
+            return tf.constant(False)
+
+    return tf.cond(tf.reduce_all(holds), lambda: tf.constant(True), refuse)
+
+
+def _printable(value):
+    if value.dtype != tf.string:
+        return value
+    # An error text of bytes that are no UTF-8 cannot be raised in Python.
+    return tf.strings.unicode_transcode(value, "UTF-8", "UTF-8", errors="replace", replacement_char=ord("?"))
+
+
+def beginning(contents, count):
+    """Returns the first `count` bytes, or all if there are fewer, as string scalar."""
+    return tf.strings.substr(contents, 0, tf.minimum(tf.strings.length(contents), count))
+
+
+def bytes_at(contents, position, count):
+    """Returns `count` bytes from `position` on as int32 `(count,)`, zeros behind the end."""
+    part = tf.strings.substr(contents, tf.minimum(position, tf.strings.length(contents)), count)
+    return tf.cast(tf.io.decode_raw(part, tf.uint8, fixed_length=count), tf.int32)
+
+
+def little_endian(values):
+    """Returns the unsigned number of at most 7 little-endian bytes as int64 scalar."""
+    scales = [1 << 8 * place for place in range(values.shape[0])]
+    return tf.reduce_sum(tf.cast(values, tf.int64) * tf.constant(scales, tf.int64))
+
+
+def big_endian(values):
+    """Returns the unsigned number of at most 7 big-endian bytes as int64 scalar."""
+    return little_endian(values[::-1])

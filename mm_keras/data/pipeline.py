@@ -1,0 +1,208 @@
+"""The one order of: list, decode, cache, shuffle, batch, prefetch."""
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from mm_keras.checks import message
+from mm_keras.data import transforms
+from mm_keras.data.fitting import fit_preprocessor
+from mm_keras.data.manifest import load_manifest
+
+FILE_SHUFFLE_BYTES = 256 * 2**20
+
+
+class DataError(ValueError):
+    """Files of the manifest cannot be read; the message names each with its reason."""
+
+
+@dataclass
+class Datasets:
+    """Datasets of the splits, and what was learned from the training rows.
+
+    Each of `train`, `validation` and `test` is a `tf.data.Dataset` of batches `(inputs, targets, weights)`,
+    or None if the split has no rows; `present` is a part of `inputs`. `rows` maps a split to its row
+    numbers in the manifest, in the order in which `validation` and `test` yield them.
+    """
+
+    train: tf.data.Dataset
+    validation: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+    preprocessor: object
+    manifest: object
+    rows: dict = field(default_factory=dict)
+    cached_in: str = "none"
+
+    def steps(self, batch_size):
+        """Returns the number of training batches of one epoch."""
+        return -(-len(self.rows["train"]) // batch_size)
+
+
+def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
+    """Reads the manifest, learns vocabularies and statistics, decodes and caches every example once.
+
+    Args:
+        spec: Spec.
+        replicas: int. Devices that share a batch; no replica is then left without rows.
+        progress: callable or None, called with (rows decoded, rows in all).
+        preprocessor: Preprocessor or None. None learns one from the training rows.
+
+    Returns: Datasets.
+    Raises: ManifestError, if the table does not fit the spec. DataError, if a file cannot be decoded: all
+        such files are named.
+    """
+    manifest = load_manifest(spec)
+    preprocessor = preprocessor or fit_preprocessor(spec, manifest)
+    place = choose_cache(spec, manifest)
+    total = sum(len(rows) for rows in manifest.splits.values())
+    datasets, done, bad = {}, 0, []
+    for split, rows in manifest.splits.items():
+        if not len(rows):
+            datasets[split] = None
+            continue
+        source = _rows_dataset(spec, manifest, rows)
+        decoded = _decode(source, preprocessor).ignore_errors()
+        kept = _cache(decoded, place)
+        seen = np.zeros(len(manifest.table), bool)
+        for batch in kept.map(lambda row: row["index"]).batch(64).as_numpy_iterator():
+            seen[batch] = True
+            done += len(batch)
+            if progress:
+                progress(done, total)
+        bad += [row for row in rows if not seen[row]]
+        datasets[split] = (source, kept)
+    if bad:
+        raise DataError(_describe_bad(bad, manifest, preprocessor))
+    batches = {
+        split: pair and _batches(spec, split, pair, preprocessor, place, replicas, len(manifest.splits[split]))
+        for split, pair in datasets.items()
+    }
+    return Datasets(
+        batches["train"],
+        batches.get("validation"),
+        batches.get("test"),
+        preprocessor,
+        manifest,
+        dict(manifest.splits),
+        place,
+    )
+
+
+def choose_cache(spec, manifest):
+    """Returns where decoded examples are kept: "memory" while they fit the budget, else "file"; or "none"."""
+    if spec.data.cache != "auto":
+        return spec.data.cache
+    size = sum(len(rows) for rows in manifest.splits.values()) * bytes_per_row(spec)
+    return "memory" if size <= spec.data.cache_memory else "file"
+
+
+def bytes_per_row(spec):
+    """Returns the bytes of one decoded example: an image takes 1 a value, all else 4."""
+    return sum(
+        int(np.prod(transforms.tensor_shape(modality))) * (1 if modality.kind == "image" else 4)
+        for modality in spec.modalities.values()
+    )
+
+
+def even_batch_size(rows, batch_size, replicas):
+    """Returns the largest batch size <= `batch_size` whose last batch leaves no replica without rows."""
+    batch_size = max(batch_size // replicas, 1) * replicas
+    for size in range(batch_size, 0, -replicas):
+        last = rows % size
+        if last == 0 or last > size // replicas * (replicas - 1):
+            return size
+    return replicas
+
+
+def _rows_dataset(spec, manifest, rows):
+    row = {"index": rows.astype(np.int64), "present": manifest.present[rows]}
+    for name, modality in spec.modalities.items():
+        cells = manifest.cells[name][rows]
+        row[name] = cells if modality.kind == "numbers" else cells.astype(str)
+    for name in manifest.targets:
+        row[f"target/{name}"] = manifest.targets[name][rows]
+        row[f"weight/{name}"] = manifest.target_weights[name][rows]
+    with tf.device("CPU:0"):
+        return tf.data.Dataset.from_tensor_slices(row)
+
+
+def _decode(dataset, preprocessor):
+    def decode(row):
+        return {**row, **preprocessor.decode_row(row)}
+
+    return dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _cache(dataset, place):
+    if place == "none":
+        return dataset
+    if place == "memory":
+        return dataset.cache()
+    folder = tempfile.mkdtemp(prefix="mm_keras_cache_")
+    cached = dataset.cache(f"{folder}/rows")
+    weakref.finalize(cached, shutil.rmtree, folder, ignore_errors=True)
+    return cached
+
+
+def _batches(spec, split, pair, preprocessor, place, replicas, count):
+    source, dataset = pair
+    batch_size = even_batch_size(count, spec.training.batch_size, replicas)
+    if split == "train":
+        most = count if place != "file" else min(count, FILE_SHUFFLE_BYTES // bytes_per_row(spec) + 1)
+        shuffled = source if place == "none" else dataset
+        dataset = shuffled.shuffle(most, seed=spec.training.seed, reshuffle_each_iteration=True)
+    if place == "none":
+        dataset = _decode(dataset if split == "train" else source, preprocessor)
+    finish = _finisher(spec, preprocessor)
+    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    batches.source = dataset  # Keeps a file cache alive as long as its batches.
+    return batches
+
+
+def _finisher(spec, preprocessor):
+    """Returns the function that makes a batch of decoded rows `(inputs, targets, weights)`."""
+    names = spec.modality_names
+
+    def finish(rows):
+        inputs = preprocessor.finish(rows, rows["present"])
+        targets, weights = {}, {}
+        for name, output in spec.outputs.items():
+            if output.kind == "autoencoder":
+                for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
+                    targets[key] = inputs[modality]
+                    weights[key] = rows["present"][:, names.index(modality)]
+                continue
+            target = rows[f"target/{name}"]
+            single = target.dtype.is_integer
+            targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target
+            weights[name] = rows[f"weight/{name}"]
+        return inputs, targets, weights
+
+    return finish
+
+
+def _describe_bad(bad, manifest, preprocessor, most=10):
+    """Decodes the rows that failed one by one and returns a message with each file and its reason."""
+    lines = []
+    for row in bad[:most]:
+        for name, modality in preprocessor.modalities.items():
+            path = manifest.cells[name][row]
+            if modality.kind not in transforms.FILE_KINDS or not path:
+                continue
+            try:
+                transforms.decode_cell(tf.io.read_file(path), modality, preprocessor.max_pixels)
+            except (tf.errors.OpError, ValueError) as error:
+                lines.append(f"  row {row + 2}, {name}: {path}: {transforms.reason_of(error)}")
+    more = f"\n  and {len(bad) - most} rows more" if len(bad) > most else ""
+    fix = "Replace these files, or empty their cells: an empty cell is a missing modality."
+    received = f"{len(bad)} rows with a file that cannot be read:\n" + "\n".join(lines) + more + "\n"
+    return message("data.manifest", "files that can be decoded", received, fix)

@@ -1,0 +1,231 @@
+"""What was learned from the training rows, and the way from raw cells to the model's inputs and back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from pydantic import TypeAdapter
+
+from mm_keras.checks import listing, message
+from mm_keras.data import transforms
+from mm_keras.spec import AnyOutput, Modality
+
+FORMAT = 1
+
+
+def list_file(kind, name, names):
+    """Returns the file that holds a list: `labels.txt`, or `labels_<name>.txt` when there are several."""
+    return f"{kind}.txt" if len(names) == 1 else f"{kind}_{name}.txt"
+
+
+class Preprocessor:
+    """Turns raw cells into the model's inputs, in training, prediction and the served graph alike.
+
+    Args:
+        modalities: dict, name -> modality of the spec.
+        outputs: dict, name -> output of the spec.
+        vocabularies: dict, text modality -> list of tokens.
+        labels: dict, classification output -> list of class names.
+        statistics: dict, modality of numbers or features -> {"mean": [...], "variance": [...]} over train.
+        max_pixels: int. A larger image is refused before it is decoded.
+    """
+
+    def __init__(self, modalities, outputs, vocabularies, labels, statistics, max_pixels=64_000_000):
+        self.modalities = {name: modalities[name] for name in sorted(modalities)}
+        self.outputs = outputs
+        self.vocabularies = vocabularies
+        self.labels = labels
+        self.statistics = statistics
+        self.max_pixels = max_pixels
+        self.tokenizers = {
+            name: transforms.make_tokenizer(vocabularies[name], modality.lowercase)
+            for name, modality in self.modalities.items()
+            if modality.kind == "text"
+        }
+
+    @property
+    def names(self):
+        return list(self.modalities)
+
+    def raw_spec(self):
+        """Returns the TensorSpec of each raw input: what a client sends, with a batch axis."""
+        specs = {}
+        for name, modality in self.modalities.items():
+            if modality.kind in ("image", "text", "audio"):
+                specs[name] = tf.TensorSpec([None], tf.string, name)
+            else:
+                specs[name] = tf.TensorSpec([None, *transforms.tensor_shape(modality)], tf.float32, name)
+        return specs
+
+    def tensor_spec(self, batch_size=None):
+        """Returns the TensorSpec of each model input, `present` included."""
+        specs = {}
+        for name, modality in self.modalities.items():
+            dtype = tf.int32 if modality.kind == "text" else tf.float32
+            specs[name] = tf.TensorSpec([batch_size, *transforms.tensor_shape(modality)], dtype, name)
+        specs["present"] = tf.TensorSpec([batch_size, len(self.modalities)], tf.float32, "present")
+        return specs
+
+    def decode_row(self, row):
+        """Reads and decodes one row of cells: paths, texts, numbers (scalars, and vectors of numbers)."""
+        decoded = {}
+        for name, modality in self.modalities.items():
+            cell = row[name]
+            if modality.kind in transforms.FILE_KINDS:
+                contents = tf.cond(cell == "", lambda: tf.constant(""), lambda path=cell: tf.io.read_file(path))
+                decoded[name] = transforms.decode_cell(contents, modality, self.max_pixels)
+            elif modality.kind == "text":
+                decoded[name] = transforms.tokenize(cell[None], self.tokenizers[name], modality.length)[0]
+            else:
+                decoded[name] = cell
+        return decoded
+
+    def finish(self, decoded, present):
+        """Gives a decoded batch the dtypes of the model's inputs, zeros where absent, and `present`."""
+        inputs = {}
+        for i, name in enumerate(self.modalities):
+            x = decoded[name]
+            x = tf.cast(x, tf.int32 if self.modalities[name].kind == "text" else tf.float32)
+            here = tf.reshape(present[:, i] > 0, [-1] + [1] * (x.shape.rank - 1))
+            inputs[name] = tf.where(here, x, tf.zeros([], x.dtype))
+        inputs["present"] = present
+        return inputs
+
+    def tensors(self, raw):
+        """Turns a raw batch, as `raw_spec` says, into the model's inputs: the served preprocessing."""
+        decoded, present = {}, []
+        for name, modality in self.modalities.items():
+            cells = raw[name]
+            if modality.kind in ("image", "audio"):
+                present.append(cells != "")
+                decoded[name] = self._decode_batch(cells, modality)
+            elif modality.kind == "text":
+                present.append(transforms.is_text(cells))
+                decoded[name] = transforms.tokenize(cells, self.tokenizers[name], modality.length)
+            else:
+                axes = list(range(1, cells.shape.rank))
+                present.append(tf.reduce_any(cells == cells, axis=axes))
+                decoded[name] = cells
+        return self.finish(decoded, tf.cast(tf.stack(present, axis=1), tf.float32))
+
+    def _decode_batch(self, cells, modality):
+        dtype = tf.uint8 if modality.kind == "image" else tf.float32
+
+        def decode(contents):
+            return transforms.decode_cell(contents, modality, self.max_pixels, served=True)
+
+        return tf.map_fn(decode, cells, fn_output_signature=tf.TensorSpec(transforms.tensor_shape(modality), dtype))
+
+    def label_strings(self, output, scores):
+        """Turns scores `(B, C)` into label strings `(B,)`; several labels are joined by the separator."""
+        names = tf.constant(self.labels[output])
+        part = self.outputs[output]
+        if not part.multi_label:
+            return tf.gather(names, tf.argmax(scores, axis=-1))
+        marked = tf.where(scores >= part.threshold, part.separator + names, "")
+        return tf.strings.substr(tf.strings.reduce_join(marked, axis=-1), len(part.separator.encode()), 1 << 30)
+
+    def answers(self, outputs):
+        """Turns the model's outputs into what a person reads: label strings and scores of each
+        classification, or, where there is none, the reconstructions."""
+        read = {}
+        for name in self.labels:
+            read[name] = self.label_strings(name, outputs[name])
+            read[f"{name}_scores"] = outputs[name]
+        return read or self.reconstructions(outputs)
+
+    def reconstructions(self, outputs):
+        """Returns each reconstruction among the model's outputs, as a person reads it."""
+        return {key: self.readable(key, x) for key, x in outputs.items() if self.reconstructed(key)}
+
+    def readable(self, key, tensor):
+        """Turns a reconstruction into what a person reads: text for token logits, else the tensor."""
+        name = self.reconstructed(key)
+        if name in self.vocabularies:
+            ids = tf.argmax(tensor, axis=-1, output_type=tf.int32)
+            return transforms.detokenize(ids, self.vocabularies[name])
+        return tensor
+
+    def reconstructed(self, key):
+        """Returns the modality that an output key such as `reconstruction_image` reconstructs, or None."""
+        for name, output in self.outputs.items():
+            if output.kind == "autoencoder" and key.startswith(f"{name}_"):
+                return key[len(name) + 1 :]
+        return None
+
+    def save(self, folder):
+        """Writes `preprocess.json`, and each vocabulary and list of labels as a text file, a line an entry."""
+        folder = Path(folder)
+        lists = {"vocabulary": self.vocabularies, "labels": self.labels}
+        files = {
+            kind: {name: list_file(kind, name, entries) for name in entries} for kind, entries in lists.items()
+        }
+        for kind, entries in lists.items():
+            for name, lines in entries.items():
+                text = "".join(f"{line}\n" for line in lines)
+                (folder / files[kind][name]).write_text(text, encoding="utf-8")
+        description = {
+            "format": FORMAT,
+            "inputs": {
+                name: {"shape": list(spec.shape), "dtype": spec.dtype.name, "preparation": PREPARATION.get(kind)}
+                for name, spec in self.tensor_spec(1).items()
+                for kind in [self.modalities[name].kind if name in self.modalities else "present"]
+            },
+            "present": self.names,
+            "reserved_tokens": dict(zip(transforms.RESERVED_TOKENS, range(5), strict=True)),
+            "modalities": {name: part.model_dump(mode="json") for name, part in self.modalities.items()},
+            "outputs": {name: part.model_dump(mode="json") for name, part in self.outputs.items()},
+            "files": files,
+            "labels": self.labels,
+            "statistics": self.statistics,
+            "max_pixels": self.max_pixels,
+        }
+        text = json.dumps(description, indent=2, ensure_ascii=False)
+        (folder / "preprocess.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder):
+        """Reads what `save` wrote."""
+        folder = Path(folder)
+        path = folder / "preprocess.json"
+        if not path.is_file():
+            fix = "Give the folder that training or export wrote, with all of its files."
+            raise ValueError(message("Preprocessor.load", "a folder with preprocess.json", str(folder), fix))
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if description.get("format") != FORMAT:
+            fix = "Export again with this version of mm_keras."
+            received = f"format={description.get('format')!r} in {path}"
+            raise ValueError(message("Preprocessor.load", f"format {FORMAT}", received, fix))
+        files = description["files"]["vocabulary"]
+        lost = [file for file in files.values() if not (folder / file).is_file()]
+        if lost:
+            fix = "Copy the whole folder."
+            raise ValueError(message("Preprocessor.load", listing(lost), f"none of them in {folder}", fix))
+        return cls(
+            TypeAdapter(dict[str, Modality]).validate_python(description["modalities"]),
+            TypeAdapter(dict[str, AnyOutput]).validate_python(description["outputs"]),
+            {name: _read_lines(folder / file) for name, file in files.items()},
+            description["labels"],
+            description["statistics"],
+            description["max_pixels"],
+        )
+
+
+def _read_lines(path):
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+PREPARATION = {
+    "image": "Decode, drop alpha, resize with bilinear antialiasing, round to whole numbers: float 0..255.",
+    "text": "WordPiece of vocabulary.txt (BERT's basic tokenizer first): [START] pieces [END], padded with 0.",
+    "audio": "Mean of the channels, resample to `rate`, cut or pad with zeros at the end: float -1..1.",
+    "features": "Sequences are cut or padded with zeros at the end.",
+    "numbers": "As in the table; NaN for one that is missing.",
+    "present": "1 where the modality, in the order of `present`, is there, else 0. An absent input is all zeros.",
+}
+
+
+def zeros_like_spec(specs, rows):
+    """Returns NumPy zeros for each TensorSpec, with `rows` examples."""
+    return {name: np.zeros([rows, *spec.shape[1:]], spec.dtype.as_numpy_dtype) for name, spec in specs.items()}

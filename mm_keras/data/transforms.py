@@ -1,0 +1,86 @@
+"""Raw cells -> model tensors: the same functions in training, evaluation and the served graph."""
+
+import re
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from mm_keras.data.decode import decode_audio, decode_features, decode_image, decode_wav
+
+RESERVED_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
+START, END = RESERVED_TOKENS.index("[START]"), RESERVED_TOKENS.index("[END]")
+FILE_KINDS = ("image", "audio", "features")
+
+
+def make_tokenizer(vocabulary, lowercase):
+    """Returns the tokenizer of a WordPiece vocabulary, a list of tokens whose ids are their positions."""
+    return tf_text.FastBertTokenizer(
+        vocab=list(vocabulary),
+        token_out_type=tf.int32,
+        unknown_token="[UNK]",
+        lower_case_nfd_strip_accents=lowercase,
+    )
+
+
+def tokenize(texts, tokenizer, length):
+    """Turns UTF-8 texts `(B,)` into token ids, int32 `(B, length)`: start token, pieces, end token, zeros.
+
+    A text that is too long is cut and ends with the end token; a blank one is all zeros.
+    """
+    pieces = tokenizer.tokenize(texts)[:, : length - 2]
+    ends = tf.ones_like(texts, tf.int32)[:, None]
+    ids = tf.concat([START * ends, pieces, END * ends], axis=1).to_tensor(shape=[None, length])
+    return tf.where(is_text(texts)[:, None], ids, 0)
+
+
+def is_text(texts):
+    """Returns bool `(B,)`: whether a text has any character but white space."""
+    return tf.strings.strip(texts) != ""
+
+
+def detokenize(ids, vocabulary):
+    """Turns token ids `(B, T)` into texts `(B,)`: up to the end token or padding, word pieces joined."""
+    ends = tf.logical_or(ids == END, ids == 0)
+    read = tf.math.cumsum(tf.cast(ends, tf.int32), axis=1) == 0
+    read = tf.logical_and(read, ids >= len(RESERVED_TOKENS))
+    words = tf.where(read, tf.gather(tf.constant(list(vocabulary)), ids), "")
+    joined = tf.strings.reduce_join(words, axis=1, separator=" ")
+    joined = tf.strings.regex_replace(tf.strings.regex_replace(joined, r"\s+", " "), r" ##", "")
+    return tf.strings.strip(joined)
+
+
+def tensor_shape(modality):
+    """Returns the shape of one example of this modality, as a list."""
+    if modality.kind == "image":
+        return [*modality.size, modality.channels]
+    if modality.kind == "text":
+        return [modality.length]
+    if modality.kind == "audio":
+        return [modality.samples]
+    return list(modality.shape) if modality.kind == "features" else [len(modality.columns)]
+
+
+def decode_cell(contents, modality, max_pixels, served=False):
+    """Decodes one file's bytes, a string scalar, as its modality wants it; "" gives zeros.
+
+    An image stays uint8 (a quarter of the memory), the others are float32. With `served`, audio is WAV:
+    the graph then holds operators of TensorFlow alone.
+    """
+    shape = tensor_shape(modality)
+
+    def decode():
+        if modality.kind == "image":
+            return decode_image(contents, *shape, max_pixels)
+        if modality.kind == "audio":
+            return (decode_wav if served else decode_audio)(contents, modality.rate, modality.samples)
+        return decode_features(contents, shape)
+
+    dtype = tf.uint8 if modality.kind == "image" else tf.float32
+    return tf.ensure_shape(tf.cond(contents == "", lambda: tf.zeros(shape, dtype), decode), shape)
+
+def reason_of(error):
+    """Returns the sentence of a TensorFlow error, without the names of graph nodes around it."""
+    text = getattr(error, "message", None) or str(error)
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|\s*name:\s*$", "", text, flags=re.DOTALL)
+    text = text.replace("assertion failed:", "")
+    return re.sub(r"\s+", " ", text).strip(" []'\"")

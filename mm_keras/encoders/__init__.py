@@ -1,0 +1,31 @@
+"""Encoders: one modality -> an embedding `(B, D)`."""
+
+from mm_keras.encoders.conv_stages import ConvStages
+from mm_keras.encoders.dense_encoder import DenseEncoder
+from mm_keras.encoders.image_encoder import ImageEncoder
+from mm_keras.encoders.sequence_encoder import SequenceEncoder
+from mm_keras.encoders.spectrogram_encoder import SpectrogramEncoder
+from mm_keras.encoders.standardized_numbers import StandardizedNumbers
+from mm_keras.encoders.text_encoder import TextEncoder
+
+ENCODERS = {
+    ("audio", "conv_recurrent"): SpectrogramEncoder,
+    ("features", "dense"): DenseEncoder,
+    ("features", "gru"): SequenceEncoder,
+    ("features", "lstm"): SequenceEncoder,
+    ("image", "conv"): ImageEncoder,
+    ("numbers", "dense"): DenseEncoder,
+    ("text", "gru"): TextEncoder,
+    ("text", "lstm"): TextEncoder,
+}
+
+__all__ = [
+    "ENCODERS",
+    "ConvStages",
+    "DenseEncoder",
+    "ImageEncoder",
+    "SequenceEncoder",
+    "SpectrogramEncoder",
+    "StandardizedNumbers",
+    "TextEncoder",
+]

@@ -1,0 +1,64 @@
+"""Stages of convolution that both pictures and spectrograms pass."""
+
+import math
+
+import keras
+
+from mm_keras.checks import check_positive_ints
+
+
+@keras.saving.register_keras_serializable(package="mm_keras")
+class ConvStages(keras.layers.Layer):
+    """Applies stages of 3x3 convolution, group normalisation, ReLU and 2x2 max pooling.
+
+    Group normalisation looks at one example at a time: absent modalities (zeros) in a batch, its size and
+    the number of devices change nothing in what another example gives.
+
+    Args:
+        filters: list of ints > 0. Filters of each stage; each halves both axes, rounded up.
+
+    Call arguments:
+        inputs: float tensor `(B, H, W, C)`.
+
+    Returns: float tensor `(B, ceil(H / 2^n), ceil(W / 2^n), filters[-1])` for n stages.
+    Raises: ValueError, if `filters` is not a list of ints > 0.
+    Source: Wu and He 2018, arXiv:1803.08494 (group normalisation), with at most 8 groups.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = check_positive_ints("ConvStages", "filters", filters)
+        dtype = self.dtype_policy
+        self.convs = [
+            keras.layers.Conv2D(size, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}")
+            for i, size in enumerate(self.filters)
+        ]
+        self.norms = [
+            keras.layers.GroupNormalization(math.gcd(size, 8), dtype=dtype, name=f"norm_{i}")
+            for i, size in enumerate(self.filters)
+        ]
+        self.relu = keras.layers.ReLU(dtype=dtype)
+        self.pool = keras.layers.MaxPooling2D(2, padding="same", dtype=dtype)
+
+    def build(self, input_shape):
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            conv.build(input_shape)
+            norm.build((*input_shape[:-1], conv.filters))
+            input_shape = self._halve(input_shape, conv.filters)
+
+    def call(self, inputs):
+        x = inputs
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = self.pool(self.relu(norm(conv(x))))
+        return x
+
+    def compute_output_shape(self, input_shape):
+        for size in self.filters:
+            input_shape = self._halve(input_shape, size)
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+    def _halve(self, shape, filters):
+        return (shape[0], *(None if size is None else -(-size // 2) for size in shape[1:3]), filters)

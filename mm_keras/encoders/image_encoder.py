@@ -1,0 +1,59 @@
+"""Convolutional encoder of images."""
+
+import math
+
+import keras
+
+from mm_keras.checks import check_positive_int, check_rank, check_rate
+from mm_keras.encoders.conv_stages import ConvStages
+
+
+@keras.saving.register_keras_serializable(package="mm_keras")
+class ImageEncoder(keras.layers.Layer):
+    """Reads an image by stages of convolution and pooling, then one dense layer over the whole map.
+
+    Args:
+        filters: list of ints > 0. Filters of each 3x3 convolution; each stage halves height and width.
+        units: int > 0. Width of the embedding.
+        dropout: float in [0, 1). Dropout before and after the dense layer.
+
+    Call arguments:
+        inputs: float tensor `(B, H, W, C)`, pixels in 0 to 255.
+
+    Returns: float tensor `(B, units)`.
+    Raises: ValueError, if an argument is out of range or the input is not `(B, H, W, C)`.
+    Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition".
+    """
+
+    def __init__(self, filters=(32, 64), units=128, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = list(filters)
+        self.units = check_positive_int("ImageEncoder", "units", units)
+        self.dropout = check_rate("ImageEncoder", "dropout", dropout)
+        dtype = self.dtype_policy
+        self.scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype)
+        self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
+        self.flatten = keras.layers.Flatten(dtype=dtype)
+        self.drop = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dense = keras.layers.Dense(units, activation="relu", dtype=dtype, name="dense")
+
+    def build(self, input_shape):
+        check_rank("ImageEncoder", "inputs", input_shape, 4, "Pass images (B, H, W, C).")
+        self.stages.build(input_shape)
+        shape = self.stages.compute_output_shape(input_shape)
+        self.dense.build((shape[0], math.prod(shape[1:])))
+
+    def call(self, inputs, training=None):
+        x = self.drop(self.flatten(self.stages(self.scale(inputs))), training=training)
+        return self.drop(self.dense(x), training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "units": self.units,
+            "dropout": self.dropout,
+        }

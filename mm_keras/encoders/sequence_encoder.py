@@ -1,0 +1,58 @@
+"""Recurrent encoder of a sequence of feature vectors."""
+
+import keras
+from keras import ops
+
+from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
+from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
+
+
+@keras.saving.register_keras_serializable(package="mm_keras")
+class SequenceEncoder(keras.layers.Layer):
+    """Reads a sequence of feature vectors with a recurrent layer; its last state is the embedding.
+
+    Args:
+        units: int > 0. Width of the recurrent state.
+        cell: "gru" or "lstm".
+        bidirectional: bool. Read both ways; the embedding is then `2 * units` wide.
+        dropout: float in [0, 1). Dropout on the state.
+
+    Call arguments:
+        inputs: float tensor `(B, T, D)`. Trailing steps of zeros alone are padding and masked, but
+            never the first step.
+
+    Returns: float tensor `(B, units)`, or `(B, 2 * units)` if bidirectional.
+    Raises: ValueError, if an argument is out of range or the input is not `(B, T, D)`.
+    Source: Cho et al. 2014, arXiv:1406.1078 (GRU); Hochreiter and Schmidhuber 1997 (LSTM).
+    """
+
+    def __init__(self, units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = check_positive_int("SequenceEncoder", "units", units)
+        self.cell = check_choice("SequenceEncoder", "cell", cell, CELLS)
+        self.bidirectional = bidirectional
+        self.dropout = check_rate("SequenceEncoder", "dropout", dropout)
+        self.recurrent = recurrent_layer(cell, units, bidirectional, self.dtype_policy, "recurrent")
+        self.drop_state = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        check_rank("SequenceEncoder", "inputs", input_shape, 3, "Pass sequences (B, T, D).")
+        self.recurrent.build(input_shape)
+
+    def call(self, inputs, training=None):
+        filled = ops.cast(ops.any(ops.not_equal(inputs, 0), axis=-1), "int32")  # (B, T)
+        follows = ops.flip(ops.cumsum(ops.flip(filled, axis=1), axis=1), axis=1)
+        mask = ops.logical_or(follows > 0, ops.arange(ops.shape(inputs)[1]) < 1)
+        return self.drop_state(self.recurrent(inputs, mask=mask, training=training), training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units * (2 if self.bidirectional else 1))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "cell": self.cell,
+            "bidirectional": self.bidirectional,
+            "dropout": self.dropout,
+        }

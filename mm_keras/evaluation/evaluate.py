@@ -1,0 +1,127 @@
+"""Evaluation of a model on one split, whole and with modalities taken away."""
+
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mm_keras.checks import message
+from mm_keras.evaluation.scores import classification_scores, predicted_classes
+from mm_keras.model import make_heads
+
+MOST_SUBSETS_OF = 6
+
+
+def subsets_of(names):
+    """Returns the subsets of modalities, smallest first: each (up to 6), else the single ones and the rest."""
+    names = sorted(names)
+    sizes = range(1, len(names) + 1) if len(names) <= MOST_SUBSETS_OF else (1, len(names) - 1, len(names))
+    return [subset for size in sizes for subset in itertools.combinations(names, size)]
+
+
+def subset_name(subset):
+    return "+".join(subset)
+
+
+def evaluate(model, spec, data, split="test"):
+    """Evaluates a model on a split.
+
+    Encoders run once; what follows them runs once more for each subset of modalities.
+
+    Args:
+        model: keras.Model of `build_model`.
+        spec: Spec.
+        data: Datasets.
+        split: "train", "validation" or "test".
+
+    Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, and of a
+        classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true);
+        `subsets`: for each subset such as "audio+image" the accuracy of each classification, over the
+        rows that have at least one of these modalities.
+    Raises: ValueError, if the split has no rows.
+    """
+    batches = getattr(data, split, None)
+    if batches is None:
+        fix = "Add such rows, or evaluate another split."
+        raise ValueError(message("evaluate", f"rows in split {split!r}", "none", fix))
+    if split == "train":
+        batches = batches.take(data.steps(spec.training.batch_size))
+    heads = make_heads(spec, data.preprocessor)
+    subsets = subsets_of(spec.modality_names)
+    meters = {key: _Meter(head) for key, head in heads.items()}
+    classified = {name: [] for name in spec.of_kind("classification")}
+    encode, decide = _cut(model)
+    for inputs, targets, weights in batches:
+        embeddings, present = encode(inputs), inputs["present"]
+        for subset in subsets:
+            mask = tf.constant([float(name in subset) for name in spec.modality_names])
+            outputs = decide({**embeddings, "present": present * mask})
+            kept = tf.reduce_max(present * mask, axis=1).numpy() > 0
+            for name, rows in classified.items():
+                rows.append((subset, targets[name].numpy(), outputs[name].numpy(), kept, weights[name].numpy()))
+            if len(subset) == len(spec.modality_names):
+                for key, meter in meters.items():
+                    meter.add(targets[key], outputs[key], weights[key])
+    return _collect(spec, data, split, subsets, meters, classified)
+
+
+class _Meter:
+    """Mean loss and metrics of one output over the rows whose target is there."""
+
+    def __init__(self, head):
+        self.loss = head.loss()
+        self.loss.reduction = None
+        self.mean = keras.metrics.Mean()
+        self.metrics = head.metrics_of_output()
+
+    def add(self, target, output, weight):
+        known = tf.cast(weight > 0, tf.float32)
+        self.mean.update_state(self.loss(target, output), sample_weight=known)
+        for metric in self.metrics:
+            metric.update_state(target, output, sample_weight=known)
+
+    def result(self):
+        return {"loss": float(self.mean.result()), **{m.name: float(m.result()) for m in self.metrics}}
+
+
+def _cut(model):
+    """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
+    embeddings = {name: model.get_layer(f"{name}_encoder").output for name in model.input if name != "present"}
+    inputs = {name: tensor for name, tensor in model.input.items() if name != "present"}
+    encoders = keras.Model(inputs, embeddings)
+    rest = keras.Model({**embeddings, "present": model.input["present"]}, model.output)
+
+    @tf.function(reduce_retracing=True)
+    def encode(batch):
+        return encoders({name: batch[name] for name in inputs}, training=False)
+
+    @tf.function(reduce_retracing=True)
+    def decide(batch):
+        return rest(batch, training=False)
+
+    return encode, decide
+
+
+def _collect(spec, data, split, subsets, meters, classified):
+    outputs = {key: meter.result() for key, meter in meters.items()}
+    table = {subset_name(subset): {} for subset in subsets}
+    for name, rows in classified.items():
+        part, labels = spec.outputs[name], data.preprocessor.labels[name]
+        for subset in subsets:
+            picked = [row[1:] for row in rows if row[0] == subset]
+            target, scores, kept, weight = (np.concatenate(column) for column in zip(*picked, strict=True))
+            used = kept & (weight > 0)
+            true, guess = (predicted_classes(x[used], part) for x in (target, scores))
+            right = np.all(true == guess, axis=-1) if part.multi_label else true == guess
+            table[subset_name(subset)][name] = float(right.mean()) if used.any() else None
+            if len(subset) == len(spec.modality_names):
+                outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
+    weights = {key: spec.outputs[name].weight / len(spec.keys_of(name)) for name in spec.outputs for key in spec.keys_of(name)}
+    return {
+        "split": split,
+        "rows": len(data.rows[split]),
+        "loss": sum(weights[key] * outputs[key]["loss"] for key in outputs),
+        "outputs": outputs,
+        "subsets": table,
+    }

@@ -1,0 +1,106 @@
+"""Export of a trained model, all or nothing: written aside, proven, then renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mm_keras.exporting.child import run_child
+from mm_keras.exporting.parity import Reference
+from mm_keras.exporting.savedmodel import write_saved_model, write_static_model
+from mm_keras.model import build_model
+
+PLACES = {"saved_model": "serving", "tflite": "mobile"}
+
+
+def export(model, spec, data, folder=None):
+    """Exports a model to `<folder>/serving/<version>/` (SavedModel) and `<folder>/mobile/<version>/` (TFLite).
+
+    Each artefact is loaded in a fresh process, run on rows of the test split, whole and with modalities
+    taken away, and compared with the Keras model; `parity.json` beside it tells how far it was away.
+
+    Args:
+        model: keras.Model of `build_model`, of any precision: a float32 copy is exported.
+        spec: Spec.
+        data: Datasets.
+        folder: path or None. None: `saved_models/<spec.name>`.
+
+    Returns: dict with "version" and for each format {"path", "bytes", "parity"}.
+    Raises: ExportError, if an operator is missing in the target or an answer is over `export.tolerance`;
+        nothing is left behind then, and earlier versions are untouched.
+    """
+    folder = Path(folder or Path("saved_models") / spec.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = float32_model(model, spec, data)
+    stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
+    try:
+        rows = stage / "rows"
+        rows.mkdir()
+        reference = Reference(model, spec, data, rows)
+        written = {kind: _write(kind, model, spec, data, stage) for kind in spec.export.formats}
+        with ThreadPoolExecutor() as pool:
+            compare = {
+                kind: pool.submit(reference.compare, kind, path, spec.export.tolerance)
+                for kind, path in written.items()
+            }
+            parity = {kind: future.result() for kind, future in compare.items()}
+        for kind, result in parity.items():
+            _write_beside(kind, stage / PLACES[kind], result, data.preprocessor)
+        return _publish(folder, stage, parity, written)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def float32_model(model, spec, data):
+    """Returns the model itself if it computes in float32, else a float32 copy with the same weights."""
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    copy = build_model(spec, data, precision="float32")
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _write(kind, model, spec, data, stage):
+    """Writes one artefact into the stage and returns the path that is loaded."""
+    place = stage / PLACES[kind]
+    if kind == "saved_model":
+        write_saved_model(model, spec, data.preprocessor, place)
+        return place
+    place.mkdir()
+    write_static_model(model, data.preprocessor, stage / "static")
+    path = place / "model.tflite"
+    task = {"saved_model": str(stage / "static"), "tflite": str(path), "result": str(stage / "convert.json")}
+    run_child("convert", task, stage)
+    return path
+
+
+def _write_beside(kind, place, parity, preprocessor):
+    """Writes parity.json, and what a client or a phone needs to prepare its inputs."""
+    beside = place / "assets.extra" if kind == "saved_model" else place
+    beside.mkdir(exist_ok=True)
+    preprocessor.save(beside)
+    (beside / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", encoding="utf-8")
+
+
+def _publish(folder, stage, parity, written):
+    """Renames what was staged to the next version, a number that no format of this model has."""
+    taken = [
+        int(child.name)
+        for place in PLACES.values()
+        for child in (folder / place).glob("*")
+        if child.name.isdigit()
+    ]
+    version = max(taken, default=0) + 1
+    result = {"version": version}
+    for kind in parity:
+        target = folder / PLACES[kind] / str(version)
+        target.parent.mkdir(exist_ok=True)
+        os.rename(stage / PLACES[kind], target)
+        target.chmod(0o755)
+        path = target if kind == "saved_model" else target / written[kind].name
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        result[kind] = {"path": str(path), "bytes": size, "parity": parity[kind]}
+    return result

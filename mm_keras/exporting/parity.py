@@ -1,0 +1,147 @@
+"""Whether a written artefact answers as the Keras model does: the same rows through both."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mm_keras.checks import message
+from mm_keras.data.raw import read_raw
+from mm_keras.evaluation import subset_name, subsets_of
+from mm_keras.exporting.child import ExportError, run_child
+from mm_keras.model import embedding_model
+
+
+def choose_rows(data, most):
+    """Returns up to `most` row numbers, evenly from the test rows, else validation, else train."""
+    rows = next(data.rows[split] for split in ("test", "validation", "train") if len(data.rows.get(split, ())))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+
+
+class Reference:
+    """Real rows, each whole and with modalities taken away, and what the Keras model answers to them.
+
+    The model's inputs are made by the training pipeline's functions, the raw inputs from the same files.
+
+    Args:
+        model: float32 keras.Model.
+        spec: Spec.
+        data: Datasets.
+        folder: path. Where the inputs are written for the process that runs the artefact.
+    """
+
+    def __init__(self, model, spec, data, folder):
+        self.spec, self.preprocessor = spec, data.preprocessor
+        self.folder = Path(folder)
+        rows = choose_rows(data, spec.export.rows)
+        cells, present = data.manifest.cells, data.manifest.present[rows]
+        subsets = subsets_of(spec.modality_names)
+        whole = len(subsets) - 1
+        index = np.concatenate([np.arange(len(rows))] * 2)
+        taken = np.concatenate([np.full(len(rows), whole), np.arange(len(rows)) % max(whole, 1)])
+        masks = np.asarray([[name in subset for name in spec.modality_names] for subset in subsets], float)
+        present = (present[index] * masks[taken]).astype(np.float32)
+        kept = present.any(axis=1)
+        index, taken, present = index[kept], taken[kept], present[kept]
+        self.names = [subset_name(subsets[i]) for i in taken]
+        self.raw = self._blank(read_raw(self.preprocessor, cells, rows), index, present)
+        self.inputs = self._tensors(cells, rows, index, present)
+        self._write("raw", self.raw)
+        self._write("tensors", self.inputs)
+        outputs = {key: x.numpy() for key, x in model(self.inputs, training=False).items()}
+        self.expected = {
+            "tensors": outputs,
+            "serving_default": _arrays(self.preprocessor.answers(outputs)),
+            "embed": _arrays(embedding_model(model)(self.inputs, training=False)),
+            "reconstruct": _arrays(self.preprocessor.reconstructions(outputs)),
+        }
+
+    def compare(self, kind, path, tolerance):
+        """Runs the artefact at `path` in a fresh process and returns how far its answers are away.
+
+        Raises: ExportError, if it does not run, or an answer differs by more than `tolerance`.
+        """
+        task = {
+            "kind": kind,
+            "path": str(path),
+            "inputs": str(self.folder),
+            "outputs": str(self.folder / f"{kind}_outputs"),
+            "result": str(self.folder / f"{kind}.json"),
+        }
+        answer = run_child("reload", task, self.folder)
+        signatures = {"tensors": "tensors"} if kind == "tflite" else {name: name for name in answer["latency_ms"]}
+        differences, equal = {}, {}
+        for signature in signatures:
+            given = read_tensors(task["outputs"], signature)
+            for key, want in self.expected[signature].items():
+                if key not in given:
+                    fix = "Rename the output, or report this as a fault."
+                    raise ExportError(message(f"export {kind}", f"output {key!r}", f"{sorted(given)}", fix))
+                self._measure(f"{signature}/{key}", key, given[key], want, differences, equal)
+        result = {
+            "rows": len(self.names),
+            "subsets": sorted(set(self.names)),
+            "tolerance": tolerance,
+            "max_difference": max(differences.values(), default=0.0),
+            "equal_labels": min(equal.values(), default=1.0),
+            "differences": differences,
+            "labels": equal,
+            "latency_ms": answer["latency_ms"],
+            "operators": answer["operators"],
+        }
+        if not result["max_difference"] <= tolerance:
+            worst = max(differences, key=differences.get)
+            fix = "Raise export.tolerance if this is acceptable; the artefact was not kept."
+            received = f"{result['max_difference']:.3g} in {worst}"
+            raise ExportError(message(f"export {kind}", f"differences up to {tolerance:g}", received, fix))
+        return result
+
+    def _measure(self, place, key, given, want, differences, equal):
+        """Adds the largest difference (relative to the largest value, if that is above 1), or equal labels."""
+        if want.dtype.kind in "OSU":
+            equal[place] = float(np.mean(given == want))
+            return
+        scale = max(1.0, float(np.abs(want).max()))
+        differences[place] = float(np.abs(given.astype("float64") - want).max()) / scale
+        part = self.spec.outputs.get(key)
+        if part is not None and part.kind == "classification":
+            pick = (lambda x: x >= part.threshold) if part.multi_label else (lambda x: x.argmax(axis=-1))
+            equal[place] = float(np.mean(pick(given) == pick(want)))
+
+    def _blank(self, raw, index, present):
+        """Returns the raw rows at `index`, without the modalities that are not present."""
+        blanked = {}
+        for i, (name, values) in enumerate(raw.items()):
+            values = values[index].copy()
+            values[present[:, i] == 0] = b"" if values.dtype == object else np.nan
+            blanked[name] = values
+        return blanked
+
+    def _tensors(self, cells, rows, index, present):
+        columns = {
+            name: cells[name][rows] if part.kind == "numbers" else cells[name][rows].astype(str)
+            for name, part in self.preprocessor.modalities.items()
+        }
+        decoded = tf.data.Dataset.from_tensor_slices(columns).map(self.preprocessor.decode_row)
+        batch = next(iter(decoded.batch(len(rows))))
+        batch = {name: tf.gather(x, index) for name, x in batch.items()}
+        return self.preprocessor.finish(batch, tf.constant(present))
+
+    def _write(self, signature, tensors):
+        for name, values in tensors.items():
+            tensor = tf.convert_to_tensor(values)
+            path = self.folder / f"{signature}.{tensor.dtype.name}.{name}"
+            path.write_bytes(tf.io.serialize_tensor(tensor).numpy())
+
+
+def read_tensors(folder, signature):
+    """Returns what the reloaded artefact answered: output name -> NumPy array."""
+    tensors = {}
+    for path in Path(folder).glob(f"{signature}.*"):
+        dtype, name = path.name[len(signature) + 1 :].split(".", 1)
+        tensors[name] = tf.io.parse_tensor(path.read_bytes(), tf.as_dtype(dtype)).numpy()
+    return tensors
+
+
+def _arrays(tensors):
+    return {key: np.asarray(x) for key, x in tensors.items()}

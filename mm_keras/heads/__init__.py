@@ -1,0 +1,25 @@
+"""Heads: the fused embedding `(B, D)` -> an output, with its loss and metrics."""
+
+from mm_keras.heads.audio_decoder import AudioDecoder
+from mm_keras.heads.classifier import Classifier
+from mm_keras.heads.image_decoder import ImageDecoder
+from mm_keras.heads.log_mel_error import LogMelError
+from mm_keras.heads.painter import Painter
+from mm_keras.heads.pixel_crossentropy import PixelCrossentropy
+from mm_keras.heads.standardized_error import StandardizedError
+from mm_keras.heads.text_decoder import TextDecoder
+from mm_keras.heads.token_crossentropy import TokenCrossentropy
+from mm_keras.heads.vector_decoder import VectorDecoder
+
+__all__ = [
+    "AudioDecoder",
+    "Classifier",
+    "ImageDecoder",
+    "LogMelError",
+    "Painter",
+    "PixelCrossentropy",
+    "StandardizedError",
+    "TextDecoder",
+    "TokenCrossentropy",
+    "VectorDecoder",
+]

@@ -1,0 +1,122 @@
+"""From a spec to one functional Keras model: encoders, missing tokens, fusion, heads."""
+
+import keras
+
+from mm_keras.encoders import ENCODERS, StandardizedNumbers
+from mm_keras.fusion import FUSIONS, MissingModality
+from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, TextDecoder, VectorDecoder
+from mm_keras.log_mel import LogMel
+
+
+def build_model(spec, data, precision=None):
+    """Builds the functional model of a spec.
+
+    Args:
+        spec: Spec.
+        data: Datasets or Preprocessor. Its vocabularies, labels and statistics size the layers.
+        precision: str or None. A Keras dtype policy; None takes `spec.training.precision`.
+
+    Returns: keras.Model. Inputs: dict, modality name -> tensor as the batch contract has it, and
+        "present" `(B, M)`. Outputs: dict, `spec.output_names` -> float32 tensor; probabilities `(B, C)` of
+        a classification, and of an autoencoder what each of its decoders gives.
+    """
+    fitted = getattr(data, "preprocessor", data)
+    dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
+    inputs, embeddings = {}, {}
+    for name in spec.modality_names:
+        modality = spec.modalities[name]
+        shape, kind = input_shape(modality), "int32" if modality.kind == "text" else "float32"
+        inputs[name] = keras.Input(shape, dtype=kind, name=name)
+        embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype)
+    inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
+    fusion = spec.fusion
+    missing = MissingModality(fusion.modality_dropout, seed=spec.training.seed, dtype=dtype, name="missing")
+    embeddings = missing({**embeddings, "present": inputs["present"]})
+    settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
+    fused = FUSIONS[fusion.kind](**settings, dtype=dtype, name="fusion")(embeddings)
+    fused = keras.layers.Dropout(fusion.dropout, seed=spec.training.seed, dtype=dtype, name="fusion_dropout")(fused)
+    outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
+    return keras.Model(inputs, outputs, name=_layer_name(spec.name))
+
+
+def choose_precision(name):
+    """Returns a dtype policy; "auto" is mixed_bfloat16 on a GPU and float32 elsewhere."""
+    if name != "auto":
+        return name
+    return "mixed_bfloat16" if keras.distribution.list_devices("gpu") else "float32"
+
+
+def input_shape(modality):
+    """Returns the shape of one example of a modality, without the batch axis."""
+    if modality.kind == "image":
+        return (*modality.size, modality.channels)
+    if modality.kind == "text":
+        return (modality.length,)
+    if modality.kind == "audio":
+        return (modality.samples,)
+    return tuple(modality.shape) if modality.kind == "features" else (len(modality.columns),)
+
+
+def log_mel_arguments(modality):
+    """Returns the arguments of `LogMel` for an audio modality."""
+    encoder = modality.encoder
+    return {
+        "rate": modality.rate,
+        "mel_bins": encoder.mel_bins,
+        "window": encoder.window,
+        "hop": encoder.hop,
+    }
+
+
+def make_heads(spec, fitted, dtype="float32"):
+    """Returns the heads of a spec, not yet built: output key -> layer."""
+    heads = {}
+    for name, output in spec.outputs.items():
+        if output.kind == "classification":
+            heads[name] = Classifier(
+                len(fitted.labels[name]), output.multi_label, output.label_smoothing, dtype=dtype, name=name
+            )
+            continue
+        for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
+            heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
+    return heads
+
+
+def embedding_model(model):
+    """Returns the part of a model that ends with the fused embedding `(B, D)`, as {"embedding": tensor}."""
+    return keras.Model(model.input, {"embedding": model.get_layer("fusion").output})
+
+
+def _encode(name, modality, x, fitted, dtype):
+    if modality.kind == "numbers":
+        x = StandardizedNumbers(**fitted.statistics[name], name=f"{name}_standardized")(x)
+    elif modality.kind == "features":
+        statistics = fitted.statistics[name]
+        x = keras.layers.Normalization(**statistics, dtype="float32", name=f"{name}_standardized")(x)
+    elif modality.kind == "audio":
+        x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}_log_mel")(x)
+    encoder = modality.encoder
+    settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop"})
+    if modality.kind == "text":
+        settings.update(vocabulary_size=len(fitted.vocabularies[name]))
+    if encoder.kind in ("gru", "lstm"):
+        settings.update(cell=encoder.kind)
+    layer = ENCODERS[modality.kind, encoder.kind]
+    return layer(**settings, dtype=dtype, name=f"{name}_encoder")(x)
+
+
+def _decoder(modality, name, units, fitted, dtype, key):
+    settings = {"dtype": dtype, "name": key}
+    if modality.kind == "image":
+        return ImageDecoder(*modality.size, modality.channels, modality.encoder.filters[::-1], **settings)
+    if modality.kind == "audio":
+        arguments = log_mel_arguments(modality)
+        frames = LogMel(**arguments).compute_output_shape((None, modality.samples))[1]
+        return AudioDecoder(frames, arguments, modality.encoder.filters[::-1], **settings)
+    if modality.kind == "text":
+        return TextDecoder(modality.length, len(fitted.vocabularies[name]), units, **settings)
+    return VectorDecoder(input_shape(modality), **fitted.statistics[name], units=units, **settings)
+
+
+def _layer_name(name):
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

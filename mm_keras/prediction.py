@@ -1,0 +1,143 @@
+"""Answers from a run, a SavedModel or a TFLite file, all asked in the same way."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's tokenizer
+
+from mm_keras.checks import listing, message
+from mm_keras.data.preprocessor import Preprocessor
+from mm_keras.data.raw import read_raw
+from mm_keras.exporting.reload import make_interpreter
+from mm_keras.run_folder import BEST, load_run
+
+
+class PredictionError(ValueError):
+    """A path holds no model, or what was asked does not fit the model."""
+
+
+class Predictor:
+    """Answers rows of cells with a model of any kind.
+
+    Args:
+        kind: "keras", "saved_model" or "tflite".
+        path: path of the model.
+        preprocessor: Preprocessor.
+        answer: callable, raw batch -> dict of tensors as the model's serving_default gives them.
+    """
+
+    def __init__(self, kind, path, preprocessor, answer):
+        self.kind = kind
+        self.path = Path(path)
+        self.preprocessor = preprocessor
+        self._answer = answer
+
+    def predict(self, cells, root=None, batch_size=64):
+        """Answers rows of cells.
+
+        Args:
+            cells: dict, modality name -> sequence of paths, texts or rows of numbers, all of one length. A
+                modality that is not in it, and a cell that is empty (numbers: NaN), is missing.
+            root: path or None. Folder that relative paths start from.
+            batch_size: int. Rows answered at once.
+
+        Returns: dict, name -> NumPy array with a row per example: of a classification `label` the label
+            strings and `label_scores` `(B, C)`; without a classification, the reconstructions.
+        Raises: PredictionError for an unknown modality or a row of none; ValueError naming the row and the
+            file that cannot be read.
+        """
+        count = self._check(cells)
+        cells = {name: self._rooted(name, column, root) for name, column in cells.items()}
+        parts = []
+        for start in range(0, count, batch_size):
+            rows = np.arange(start, min(start + batch_size, count))
+            answers = self._answer(read_raw(self.preprocessor, cells, rows))
+            parts.append({key: np.asarray(value) for key, value in answers.items()})
+        joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        return {key: _strings(values) for key, values in joined.items()}
+
+    def _check(self, cells):
+        names = self.preprocessor.names
+        fix = "Name its inputs as the spec does."
+        for name in cells:
+            if name not in names:
+                expected = f"modalities among {listing(names)}"
+                raise PredictionError(message("predict", expected, f"{name!r}", fix))
+        lengths = {len(column) for column in cells.values()}
+        if len(lengths) != 1 or not lengths.copy().pop():
+            received = f"{ {name: len(column) for name, column in cells.items()} }"
+            raise PredictionError(message("predict", "columns of one length > 0", received, fix))
+        return lengths.pop()
+
+    def _rooted(self, name, column, root):
+        if root is None or self.preprocessor.modalities[name].kind not in ("image", "audio", "features"):
+            return column
+        return [str(Path(root) / cell) if cell else "" for cell in column]
+
+
+def load_predictor(path):
+    """Loads what a path holds: a run folder, a SavedModel's folder, or a `.tflite` file.
+
+    Of a folder with versions, such as `saved_models/NAME/serving`, the newest is taken.
+
+    Returns: Predictor.
+    Raises: PredictionError, if the path holds none of them.
+    """
+    path = Path(path)
+    if path.suffix == ".tflite" and path.is_file():
+        return _load_tflite(path)
+    versions = [child for child in path.glob("*") if child.name.isdigit() and (child / "saved_model.pb").is_file()]
+    if versions:
+        path = max(versions, key=lambda child: int(child.name))
+    if (path / "saved_model.pb").is_file():
+        return _load_saved_model(path)
+    if path.is_dir() and (any(path.glob(f"*/{BEST}")) or (path / BEST).is_file()):
+        run = load_run(path)
+        return Predictor("keras", run.folder, run.preprocessor, _keras_answer(run))
+    expected = "a run folder, the folder of a SavedModel, or a .tflite file"
+    received = f"{path}, which " + ("holds none of them" if path.exists() else "does not exist")
+    fix = "Give what `mm-keras train` or `mm-keras export` printed."
+    raise PredictionError(message("predict", expected, received, fix))
+
+
+def _keras_answer(run):
+    @tf.function(input_signature=[run.preprocessor.raw_spec()], autograph=False)
+    def answer(raw):
+        outputs = run.model(run.preprocessor.tensors(raw), training=False)
+        return run.preprocessor.answers(outputs)
+
+    run.model  # Loaded here, outside the graph.
+    return answer
+
+
+def _load_saved_model(path):
+    preprocessor = Preprocessor.load(path / "assets.extra")
+    loaded = tf.saved_model.load(str(path))
+    signature = loaded.signatures["serving_default"]
+
+    def answer(raw):
+        return signature(**{name: tf.convert_to_tensor(values) for name, values in raw.items()})
+
+    answer.keep = loaded  # A signature alone does not keep its variables.
+    return Predictor("saved_model", path, preprocessor, answer)
+
+
+def _load_tflite(path):
+    preprocessor = Preprocessor.load(path.parent)
+    runner = make_interpreter(str(path)).get_signature_runner("serving_default")
+
+    def answer(raw):
+        inputs = {name: x.numpy() for name, x in preprocessor.tensors(raw).items()}
+        rows = len(inputs["present"])
+        answers = [runner(**{name: x[i : i + 1] for name, x in inputs.items()}) for i in range(rows)]
+        outputs = {key: tf.concat([row[key] for row in answers], axis=0) for key in answers[0]}
+        return preprocessor.answers(outputs)
+
+    return Predictor("tflite", path, preprocessor, answer)
+
+
+def _strings(values):
+    if values.dtype.kind not in "OS":
+        return values
+    return np.asarray([value.decode("utf-8", "replace") for value in values.ravel()], object).reshape(values.shape)

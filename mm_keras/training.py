@@ -1,0 +1,154 @@
+"""Compile arguments, callbacks and the run folder of one training."""
+
+import math
+import time
+
+import keras
+
+from mm_keras.checks import message
+from mm_keras.data.pipeline import make_datasets
+from mm_keras.model import build_model, choose_precision, make_heads
+from mm_keras.run_folder import BEST, LAST, Run, make_run_folder
+from mm_keras.strategy import describe_devices, make_strategy
+
+NOT_DECAYED = ("bias", "gamma", "beta", "token", "embeddings")
+
+
+class TrainingError(RuntimeError):
+    """Training gave no usable model."""
+
+
+def train(spec, runs="runs", callbacks=(), decoding=None):
+    """Trains the model of a spec into a run folder of its own and returns the best model.
+
+    Args:
+        spec: Spec.
+        runs: path. The run is written to `<runs>/<spec.name>/<time>/`.
+        callbacks: list of Keras callbacks, run beside those of the spec.
+        decoding: callable or None. Called with (rows decoded, rows in all) while files are decoded.
+
+    Returns: (Run, Datasets). `Run.model` has the weights of the best epoch.
+    Raises: ManifestError and DataError for the data; TrainingError if the loss is no longer a number.
+    """
+    keras.utils.set_random_seed(spec.training.seed)
+    strategy = make_strategy(spec.training.strategy)
+    began = time.perf_counter()
+    data = make_datasets(spec, strategy.num_replicas_in_sync, decoding)
+    decoded = time.perf_counter()
+    run = make_run_folder(runs, spec, data.preprocessor)
+    with strategy.scope():
+        model = build_model(spec, data)
+        model.compile(**compile_arguments(spec, data))
+    watch = EpochTimes()
+    history = model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=spec.training.epochs,
+        callbacks=[*make_callbacks(spec, run.folder, data.validation is not None), watch, *callbacks],
+        shuffle=False,  # The dataset shuffles.
+        verbose=0,
+    )
+    _check_finite(history.history, run.folder)
+    run.save_json(
+        "training.json",
+        {
+            "devices": describe_devices(strategy),
+            "precision": choose_precision(spec.training.precision),
+            "parameters": model.count_params(),
+            "rows": {split: len(rows) for split, rows in data.rows.items()},
+            "cache": data.cached_in,
+            "decode_seconds": decoded - began,
+            "fit_seconds": sum(watch.seconds),
+            "epoch_seconds": watch.seconds,
+            "epochs": len(watch.seconds),
+        },
+    )
+    return Run(run.folder, spec, data.preprocessor), data
+
+
+def make_callbacks(spec, folder, has_validation=True):
+    """Returns the callbacks of a spec: best and last checkpoint, early stopping, CSV history, TensorBoard."""
+    monitor = "val_loss" if has_validation else "loss"
+    checkpoint = keras.callbacks.ModelCheckpoint
+    callbacks = [
+        checkpoint(str(folder / BEST), monitor=monitor, mode="min", save_best_only=True),
+        checkpoint(str(folder / LAST)),
+        keras.callbacks.CSVLogger(str(folder / "history.csv")),
+        keras.callbacks.TensorBoard(str(folder / "logs"), write_graph=False),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if spec.training.patience:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=spec.training.patience)
+        )
+    return callbacks
+
+
+class EpochTimes(keras.callbacks.Callback):
+    """Keeps the seconds of each epoch, validation included, in `seconds`."""
+
+    def on_train_begin(self, logs=None):
+        self.seconds = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self.began)
+
+
+def _check_finite(history, folder):
+    for epoch, loss in enumerate(history["loss"], start=1):
+        if not math.isfinite(loss):
+            fix = f"Lower training.learning_rate, or use precision: float32. The run is kept in {folder}."
+            raise TrainingError(message("train", "a finite loss", f"loss={loss} in epoch {epoch}", fix))
+
+
+def compile_arguments(spec, data):
+    """Returns what `model.compile` takes: AdamW with warm-up and cosine decay, losses, weights and metrics.
+
+    Args:
+        spec: Spec.
+        data: Datasets. Its number of training rows sets the length of the schedule.
+
+    Returns: dict of these arguments.
+    Source: Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW); 2017, arXiv:1608.03983 (cosine).
+    """
+    training = spec.training
+    heads = make_heads(spec, data.preprocessor)
+    steps = data.steps(training.batch_size)
+    total = steps * training.epochs
+    warmup = min(round(training.warmup * total), total - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else training.learning_rate,
+        total - warmup,
+        warmup_target=training.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=training.weight_decay, global_clipnorm=training.clip_norm
+    )
+    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    if choose_precision(training.precision) == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return {
+        "optimizer": optimizer,
+        "loss": {key: head.loss() for key, head in heads.items()},
+        "loss_weights": _loss_weights(spec),
+        "weighted_metrics": {key: head.metrics_of_output() for key, head in heads.items()},
+        "jit_compile": False,  # XLA is slower with recurrent layers, and compiles for long.
+        "steps_per_execution": choose_steps_per_execution(training.steps_per_execution, steps),
+    }
+
+
+def choose_steps_per_execution(setting, steps):
+    """Returns the steps of one call of the graph; "auto": 8, fewer when an epoch has fewer than 32 steps."""
+    return setting if setting != "auto" else max(1, min(8, steps // 4))
+
+
+def _loss_weights(spec):
+    weights = {}
+    for name, output in spec.outputs.items():
+        keys = spec.keys_of(name)
+        weights.update({key: output.weight / len(keys) for key in keys})
+    return weights
