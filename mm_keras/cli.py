@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `--help` does not wait for
 
 import os
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,6 @@ from mm_keras import __version__
 
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
-    "TF_ENABLE_ONEDNN_OPTS": "1",
     "ABSL_MIN_LOG_LEVEL": "3",
     "GRPC_VERBOSITY": "ERROR",
     "KERAS_BACKEND": "tensorflow",
@@ -26,15 +26,11 @@ PARSER_ERRORS = (typer.Exit, typer.Abort, typer.BadParameter.__mro__[-4])
 DEBUG = "--debug"
 
 
-class Split(StrEnum):
-    train = "train"
-    validation = "validation"
-    test = "test"
-
-
-class Format(StrEnum):
-    saved_model = "saved_model"
-    tflite = "tflite"
+Split = StrEnum("Split", ["train", "validation", "test"])
+Format = StrEnum("Format", ["saved_model", "tflite"])
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, or runs/NAME for the newest one.")
+]
 
 
 class Commands(typer.core.TyperGroup):
@@ -50,17 +46,20 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except (*PARSER_ERRORS, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            _show_error("Stopped", "nothing more is written.")
+        except KeyboardInterrupt as stop:
+            console = _console()
+            console.show_error("Stopped", str(stop) or "nothing more is written.")
             raise typer.Exit(130) from None
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            if _is_for_the_user(error):
-                _show_error("Error", str(error))
+            console = _console()
+            # Messages of the package, and of wrong values and files, are written for the user.
+            if isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("mm_keras."):
+                console.show_error("Error", str(error))
                 raise typer.Exit(2) from None
-            _show_error("Unexpected error", f"{type(error).__name__}: {error}")
-            _show_error("", f"Run it again with {DEBUG} for the traceback.")
+            console.show_error("Unexpected error", f"{type(error).__name__}: {error}")
+            console.show_error("", f"Run it again with {DEBUG} for the traceback.")
             raise typer.Exit(1) from None
 
 
@@ -71,9 +70,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Multimodal Keras models from a table of images, texts, sounds and numbers, any of which may be "
-    "missing.\n\nBegin with [bold]mm-keras quickstart[/], or with [bold]mm-keras init manifest.csv[/] for data "
-    "of your own.",
+    help="Multimodal Keras models from a table of images, texts, sounds and numbers; any may be missing.\n\n"
+    "Begin with [bold]mm-keras quickstart[/], or with [bold]mm-keras init manifest.csv[/] for your own data.",
 )
 
 
@@ -82,18 +80,32 @@ def main(args=None):
     app(args, prog_name="mm-keras")
 
 
+def _print_version(wanted: bool):
+    if wanted:
+        typer.echo(f"mm-keras {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _start(
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+    ] = False,
 ):
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if not sys.warnoptions:  # The user's own choice wins here too.
+        warnings.simplefilter("ignore")
 
 
 @app.command()
 def init(
-    manifest: Annotated[Path, typer.Argument(help="CSV table with a column for each input and for the label.")],
+    manifest: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="CSV table with a column for each input and for the label."),
+    ],
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("spec.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ):
@@ -118,7 +130,7 @@ def init(
 
 @app.command()
 def train(
-    spec: Annotated[Path, typer.Argument(help="The spec, a YAML file.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")],
     runs: Annotated[Path, typer.Option(help="Folder that the run's own folder is made in.")] = Path("runs"),
     epochs: Annotated[int | None, typer.Option(help="Instead of training.epochs.", min=1)] = None,
     settings: Annotated[
@@ -126,7 +138,9 @@ def train(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a value of the spec. May be repeated."),
     ] = None,
 ):
-    """Train the model of a spec; Ctrl-C keeps the best epoch so far.
+    """Train the model of a spec.
+
+    Every run has a folder of its own: RUNS/NAME/TIME. Ctrl-C keeps the best epoch so far.
 
     Example: mm-keras train spec.yaml --epochs 20 --set training.batch_size=128
     """
@@ -135,17 +149,18 @@ def train(
 
     settings = [*(settings or []), *([f"training.epochs={epochs}"] if epochs else [])]
     out = console.make_console()
-    run, _, progress = _train(out, override(spec, settings), runs)
-    console.show_training(out, run, progress)
+    _train(out, override(spec, settings), runs)
 
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder, or runs/NAME for the newest one.")],
+    run: RunArgument,
     split: Annotated[Split, typer.Option(help="Rows to evaluate on.")] = Split.test,
     manifest: Annotated[Path | None, typer.Option(help="Another table than the run's own.")] = None,
 ):
-    """Evaluate a run: each output, each class, and each subset of the modalities.
+    """Measure a run on its test rows.
+
+    Shows each output, each class and each subset of the modalities, and writes a report into the run folder.
 
     Example: mm-keras evaluate runs/keypad
     """
@@ -153,12 +168,13 @@ def evaluate(
 
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
         from mm_keras.evaluation import evaluate as evaluate_model
         from mm_keras.evaluation import write_report
         from mm_keras.run_folder import load_run
 
         loaded = load_run(run)
-    data = _datasets(out, loaded, manifest)
+    data = progress.read_datasets(out, loaded, manifest)
     with console.working(out, f"Evaluating the {split} rows"):
         result = evaluate_model(loaded.model, loaded.spec, data, split.value)
         paths = write_report(result, loaded.folder)
@@ -168,13 +184,15 @@ def evaluate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder, or runs/NAME for the newest one.")],
+    run: RunArgument,
     output: Annotated[Path | None, typer.Option(help="Folder; saved_models/NAME if not given.")] = None,
     formats: Annotated[
         list[Format] | None, typer.Option("--format", help="Instead of export.formats. May be repeated.")
     ] = None,
 ):
-    """Export a run as a SavedModel and a TFLite file, each reloaded and compared with the Keras model.
+    """Write a SavedModel and a TFLite file, and prove them.
+
+    Each is loaded in a fresh process and compared with the Keras model; what differs is not kept.
 
     Example: mm-keras export runs/keypad --format tflite
     """
@@ -182,13 +200,14 @@ def export(
 
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
         from mm_keras.exporting import export as export_model
         from mm_keras.run_folder import load_run
 
         loaded = load_run(run)
     if formats:
         loaded.spec.export.formats = list(dict.fromkeys(kind.value for kind in formats))
-    data = _datasets(out, loaded)
+    data = progress.read_datasets(out, loaded)
     with console.working(out, "Exporting, reloading and comparing"):
         result = export_model(loaded.model, loaded.spec, data, output)
     console.show_export(out, result)
@@ -197,14 +216,20 @@ def export(
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def predict(
-    arguments: Annotated[
-        list[str],
+    model: Annotated[
+        str,
         typer.Argument(
-            metavar="MODEL [MANIFEST] [--MODALITY VALUE]...",
-            help="MODEL: a run folder, a SavedModel's folder or a .tflite file. Then a MANIFEST (CSV), or one "
-            "example: a path, a text or numbers for each modality of the model, under the modality's own name.",
+            metavar="MODEL", help="A run folder, a SavedModel's folder or a .tflite file.", show_default=False
         ),
     ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MANIFEST] [--MODALITY VALUE]",
+            help="A CSV table, or one example: a path, a text or numbers (1.5,2) for each modality of the "
+            "model, under the modality's own name.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -213,7 +238,9 @@ def predict(
         ),
     ] = None,
 ):
-    """Predict one example or the rows of a manifest; what is not given is taken as missing.
+    """Answer one example or the rows of a manifest.
+
+    What is not given is taken as missing.
 
     Examples:
 
@@ -223,32 +250,33 @@ def predict(
     """
     from mm_keras import answers, console
 
-    model, manifest, options = answers.parse_arguments(arguments)
+    model, manifest, options = answers.parse_arguments([model, *(arguments or [])])
     answers.check_output(output)
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
         from mm_keras.prediction import load_predictor
 
         predictor = load_predictor(model)
     if manifest is None:
         example = answers.read_example(options, predictor.preprocessor)
-        rows = answers.predict_example(predictor, example)
-        console.show_example(out, rows.answers, predictor.preprocessor)
+        parts = [answers.predict_example(predictor, example)]
+        console.show_example(out, parts[0].answers, predictor.preprocessor)
         if output:
-            answers.write_answers(output, [rows], predictor.preprocessor)
-            console.show_paths(out, "Written", [output])
-        return
-    answers.refuse_options(options)
-    table = answers.read_rows(predictor, manifest)
-    if output:
-        with console.counting(out, "Predicting", len(table.lines)) as advance:
-            parts = answers.predict_rows(predictor, table, progress=advance)
             answers.write_answers(output, parts, predictor.preprocessor)
-        console.show_paths(out, f"{len(table.lines):,} rows written", [output])
-        return
-    with console.working(out, "Predicting"):
-        rows = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
-    console.show_answers(out, rows, predictor.preprocessor, len(table.lines))
+    else:
+        table = answers.read_rows(predictor, manifest)
+        count = len(table.lines)
+        if output:
+            with progress.counting(out, "Predicting", count) as advance:
+                parts = answers.predict_rows(predictor, table, progress=advance)
+                answers.write_answers(output, parts, predictor.preprocessor)
+        else:
+            with console.working(out, "Predicting"):
+                part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
+            console.show_answers(out, part, predictor.preprocessor, count)
+    if output:
+        console.show_paths(out, "Written", [output])
 
 
 @app.command()
@@ -256,21 +284,22 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the data set is written.")] = Path("keypad"),
     epochs: Annotated[int | None, typer.Option(help="Fewer are faster and less accurate.", min=1)] = None,
 ):
-    """See it all on the built-in data set: train, evaluate, export, and compare the three models' answers.
+    """See it all on a built-in data set, in about four minutes.
+
+    Trains a classifier and an autoencoder, evaluates, exports, and compares the answers of the three models.
 
     Example: mm-keras quickstart
     """
     from mm_keras import console
-    from mm_keras.quickstart import Quickstart
 
     out = console.make_console()
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras.quickstart import Quickstart
     steps = Quickstart(folder, epochs=epochs)
     console.show_step(out, 1, "Write the data set: which key of a telephone keypad was meant?")
     console.show_data(out, steps.write(), steps.folder)
     console.show_step(out, 2, "Train a classifier and an autoencoder in one graph")
-    run, data, progress = _train(out, steps.spec, steps.runs)
-    steps.take(run, data)
-    console.show_training(out, run, progress, commands=False)
+    steps.run, steps.data = _train(out, steps.spec, steps.runs, commands=False)
     console.show_step(out, 3, "Evaluate, with each subset of the modalities")
     with console.working(out, "Evaluating the test rows"):
         steps.evaluate()
@@ -299,28 +328,20 @@ def schema():
     typer.echo(json.dumps(spec_schema(), indent=2))
 
 
-def _train(out, spec, runs):
-    """Trains under a live display and returns (Run, Datasets, TrainingProgress)."""
+def _train(out, spec, runs, commands=True):
+    """Trains under a live display, shows how it ended, and returns (Run, Datasets)."""
     from mm_keras import console
     from mm_keras.data.manifest import load_manifest
 
+    # Read here too, so that a fault of the table is told before TensorFlow is loaded.
     rows = {split: len(rows) for split, rows in load_manifest(spec).splits.items()}
-    console.show_start(out, spec, rows)
-    before = set(_run_folders(runs, spec))
+    console.show_spec(out, spec, rows)
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
-        from mm_keras.training import train as train_model
-    try:
-        with (
-            progress.DecodingProgress(out) as decoding,
-            progress.TrainingProgress(out, spec, rows["train"]) as training,
-        ):
-            run, data = train_model(spec, runs, [training], decoding)
-    except KeyboardInterrupt:
-        console.show_stopped(out, sorted(set(_run_folders(runs, spec)) - before))
-        raise typer.Exit(130) from None
-    return run, data, training
+    return progress.train_watched(out, spec, runs, rows["train"], commands)
 
 
-def _run_folders(runs, spec):
-    return [path for path in (Path(runs) / spec.name).glob("*") if path.is_dir()]
+def _console():
+    from mm_keras import console
+
+    return console

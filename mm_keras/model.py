@@ -34,7 +34,9 @@ def build_model(spec, data, precision=None):
     embeddings = missing({**embeddings, "present": inputs["present"]})
     settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
     fused = FUSIONS[fusion.kind](**settings, dtype=dtype, name="fusion")(embeddings)
-    fused = keras.layers.Dropout(fusion.dropout, seed=spec.training.seed, dtype=dtype, name="fusion_dropout")(fused)
+    fused = keras.layers.Dropout(fusion.dropout, seed=spec.training.seed, dtype=dtype, name="fusion_dropout")(
+        fused
+    )
     outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
 
@@ -80,6 +82,15 @@ def make_heads(spec, fitted, dtype="float32"):
         for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
             heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
     return heads
+
+
+def loss_weights(spec):
+    """Returns the weight of each output key's loss; an autoencoder's parts share its weight."""
+    weights = {}
+    for name, output in spec.outputs.items():
+        keys = spec.keys_of(name)
+        weights.update({key: output.weight / len(keys) for key in keys})
+    return weights
 
 
 def embedding_model(model):

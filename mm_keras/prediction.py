@@ -87,7 +87,9 @@ def load_predictor(path):
     path = Path(path)
     if path.suffix == ".tflite" and path.is_file():
         return _load_tflite(path)
-    versions = [child for child in path.glob("*") if child.name.isdigit() and (child / "saved_model.pb").is_file()]
+    versions = [
+        child for child in path.glob("*") if child.name.isdigit() and (child / "saved_model.pb").is_file()
+    ]
     if versions:
         path = max(versions, key=lambda child: int(child.name))
     if (path / "saved_model.pb").is_file():
@@ -102,12 +104,13 @@ def load_predictor(path):
 
 
 def _keras_answer(run):
+    model = run.model
+
     @tf.function(input_signature=[run.preprocessor.raw_spec()], autograph=False)
     def answer(raw):
-        outputs = run.model(run.preprocessor.tensors(raw), training=False)
+        outputs = model(run.preprocessor.tensors(raw), training=False)
         return run.preprocessor.answers(outputs)
 
-    run.model  # Loaded here, outside the graph.
     return answer
 
 
@@ -140,4 +143,6 @@ def _load_tflite(path):
 def _strings(values):
     if values.dtype.kind not in "OS":
         return values
-    return np.asarray([value.decode("utf-8", "replace") for value in values.ravel()], object).reshape(values.shape)
+    return np.asarray([value.decode("utf-8", "replace") for value in values.ravel()], object).reshape(
+        values.shape
+    )

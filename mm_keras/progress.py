@@ -1,15 +1,22 @@
-"""What a person sees while files are read and a model trains: a live line on a terminal, plain lines elsewhere."""
+"""What a person sees while a model trains: a live bar on a terminal, plain lines elsewhere."""
 
+import os
+import shlex
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from mm_keras.console import duration, percent
+from mm_keras.console import duration, make_list, percent, show_commands, show_paths
+from mm_keras.data.pipeline import make_datasets
+from mm_keras.run_folder import BEST
+from mm_keras.training import train
 
-BEST = "best"
+MARK = "best"
 
 
 class DecodingProgress:
@@ -21,16 +28,7 @@ class DecodingProgress:
 
     def __init__(self, console):
         self.console = console
-        self.bar = Progress(
-            TextColumn("Reading files", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("rows", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("", total=None)
+        self.bar, self.task = make_bar(console, "Reading files", status="rows")
         self.began = None
 
     def __enter__(self):
@@ -68,16 +66,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.seconds = []
         self.best = None  # (epoch from 1, logs)
         self.columns = None
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("", total=self.steps, status="")
+        self.bar, self.task = make_bar(console, total=self.steps)
 
     def __enter__(self):
         return self
@@ -96,14 +85,17 @@ class TrainingProgress(keras.callbacks.Callback):
         self.began = time.perf_counter()
         description = f"Epoch {epoch + 1}/{self.epochs}"
         status = "building the graph" if not self.seconds else ""
+        self.first = None
         self.bar.update(self.task, description=description, completed=0, total=self.steps, status=status)
 
     def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        elapsed = time.perf_counter() - self.began
+        done, now = batch + 1, time.perf_counter()
+        if self.first is None:
+            self.first = self.last = (done, now)
+        self.last = (done, now)
         status = f"loss {(logs or {}).get('loss', float('nan')):.4g}"
         if self.seconds:
-            left = self._epoch_seconds() * (self.epochs - len(self.seconds)) - elapsed
+            left = self._epoch_seconds() * (self.epochs - len(self.seconds)) - (now - self.began)
             status += f", {duration(max(left, 0))} left"
         self.bar.update(self.task, completed=done, total=max(done, self.steps), status=status)
 
@@ -118,25 +110,36 @@ class TrainingProgress(keras.callbacks.Callback):
         if better:
             self.best = (epoch + 1, dict(logs))
         if self.columns is None:
-            self.columns = [*choose_columns(self.spec, logs, self.console.width)]
-            self.console.print(self._line("Epoch", [title for title, *_ in self.columns], "Rows/s", "Left", ""))
+            self.columns = choose_columns(self.spec, logs, self.console.width)
+            titles = [title for title, *_ in self.columns]
+            self.console.print(self._line("Epoch", titles, "Rows/s", "Left", ""))
         values = [show(logs[key]) for _, key, show in self.columns]
         left = self._epoch_seconds() * (self.epochs - epoch - 1)
-        speed = f"{self.rows / self.seconds[-1]:,.0f}"
-        line = self._line(f"{epoch + 1}/{self.epochs}", values, speed, duration(left), BEST if better else "")
+        speed = f"{self.rows / self._steady_seconds():,.0f}"
+        line = self._line(f"{epoch + 1}/{self.epochs}", values, speed, duration(left), MARK if better else "")
         if better:
-            line.highlight_words([BEST], "bold green")
+            line.highlight_words([MARK], "bold green")
         self.console.print(line)
 
     def _line(self, epoch, values, speed, left, mark):
-        cells = [epoch.rjust(2 * len(str(self.epochs)) + 1).rjust(7)]
-        cells += [value.rjust(max(9, len(title))) for value, (title, *_) in zip(values, self.columns, strict=True)]
+        widths = [max(9, len(title)) for title, *_ in self.columns]
+        cells = [epoch.rjust(7), *(value.rjust(width) for value, width in zip(values, widths, strict=True))]
         cells += [speed.rjust(8), left.rjust(8), mark]
         return Text("  ".join(cells).rstrip(), style="bold" if epoch == "Epoch" else "", no_wrap=True)
 
+    def _steady_seconds(self):
+        """Returns the seconds of the last epoch's training steps, as if all had taken what those after its
+        first call took: the first call of a training builds the graph."""
+        (first, began), (last, ended) = self.first, self.last
+        if last > first:
+            return (ended - began) / (last - first) * last
+        return ended - self.began
+
     def _epoch_seconds(self):
-        """Returns the seconds of an epoch: without the first one, which builds the graph, if there are others."""
-        return float(np.median(self.seconds[1:][-5:] or self.seconds))
+        """Returns the seconds of an epoch to come, validation included."""
+        if len(self.seconds) == 1:
+            return self._steady_seconds()
+        return float(np.median(self.seconds[1:][-5:]))
 
     def _is_better(self, logs):
         """Tells whether the checkpoint `best` was written: by the same rule as `training.make_callbacks`."""
@@ -162,9 +165,10 @@ def choose_columns(spec, logs, width):
         title = metric.replace("_f1", " F1") if len(classifications) == 1 else name
         if key:
             columns.append((f"{word}{title}", key, percent))
-    for name in spec.output_names:
-        if name not in classifications and f"{prefix}{name}_loss" in logs:
-            columns.append((f"{word}{name}", f"{prefix}{name}_loss", loss))
+    for output in spec.of_kind("autoencoder"):
+        for modality, name in zip(spec.outputs[output].modalities, spec.keys_of(output), strict=True):
+            if f"{prefix}{name}_loss" in logs:
+                columns.append((f"{word}{modality} loss", f"{prefix}{name}_loss", loss))
     room = width - 7 - 10 - 10 - 6
     fitting, used = [], 0
     for column in columns:
@@ -177,3 +181,71 @@ def choose_columns(spec, logs, width):
 
 def loss(value):
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
+
+
+def make_bar(console, text="", total=None, status=""):
+    """Returns a bar with one task, shown on a terminal alone, and gone when it stops."""
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn()]
+    columns += [TextColumn("{task.fields[status]}", markup=False)]
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return bar, bar.add_task(text, total=total, status=status)
+
+
+@contextmanager
+def counting(console, text, total):
+    """Shows a bar, and gives a function that advances it by a number of rows."""
+    bar, task = make_bar(console, text=text, total=total, status="rows")
+    with bar:
+        yield lambda count: bar.advance(task, count)
+
+
+def read_datasets(console, run, manifest=None):
+    """Reads the rows of a run, or those of another manifest, with the run's own preprocessing."""
+    if manifest is not None:
+        run.spec.data.manifest = os.path.abspath(manifest)
+    with DecodingProgress(console) as decoding:
+        return make_datasets(run.spec, progress=decoding, preprocessor=run.preprocessor)
+
+
+def show_training(out, run, progress, commands=True):
+    """Prints how a training ended, from the `TrainingProgress` that watched it."""
+    epoch, logs = progress.best
+    measures = [f"{title} {show(logs[key])}" for title, key, show in progress.columns[:3]]
+    grid = make_list()
+    grid.add_row("Best epoch", f"{epoch} of {len(progress.seconds)}: {', '.join(measures)}")
+    spent = sum(progress.seconds)
+    speed = progress.rows / float(np.median(progress.seconds[1:] or progress.seconds))
+    grid.add_row("Time", f"{duration(spent)} for {len(progress.seconds)} epochs, {speed:,.0f} rows/s")
+    grid.add_row("Weights", f"{run.model.count_params():,}")
+    out.print()
+    out.print(grid)
+    show_paths(out, "Run       ", [run.folder])
+    if commands:
+        folder = shlex.quote(str(run.folder))
+        logs = shlex.quote(str(run.folder / "logs"))
+        show_commands(
+            out, [f"mm-keras evaluate {folder}", f"mm-keras export {folder}", f"tensorboard --logdir {logs}"]
+        )
+
+
+def train_watched(console, spec, runs, rows, commands=True):
+    """Trains under a live display, shows how it ended, and returns (Run, Datasets).
+
+    Raises: what `train` raises; KeyboardInterrupt with a message that says what was kept.
+    """
+    parent = Path(runs) / spec.name
+    before = set(parent.glob("*"))
+    try:
+        with DecodingProgress(console) as decoding, TrainingProgress(console, spec, rows) as watch:
+            run, data = train(spec, runs, [watch], decoding)
+    except KeyboardInterrupt:
+        kept = [folder for folder in sorted(parent.glob("*")) if (folder / BEST).is_file()]
+        kept = [folder for folder in kept if folder not in before]
+        words = (
+            f"the best epoch so far is kept in {kept[-1]}"
+            if kept
+            else "no epoch was finished, nothing is kept"
+        )
+        raise KeyboardInterrupt(f"{words}.") from None
+    show_training(console, run, watch, commands)
+    return run, data

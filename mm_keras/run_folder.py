@@ -37,7 +37,9 @@ class Run:
         return self._model
 
     def save_json(self, file, value):
-        (self.folder / file).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (self.folder / file).write_text(
+            json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def make_run_folder(runs, spec, preprocessor):

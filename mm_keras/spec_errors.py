@@ -4,14 +4,25 @@ import dataclasses
 import datetime
 import json
 import reprlib
-import types
 import typing
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from mm_keras.checks import closest, listing, message
+from mm_keras.spec_places import (
+    Spot,
+    is_mapping,
+    is_model,
+    kinds_of,
+    literals_of,
+    locate,
+    locate_path,
+    of_field,
+    pick,
+    take_apart,
+    value_at,
+)
 
 SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
@@ -27,30 +38,6 @@ class Fault:
     text: str
 
 
-@dataclasses.dataclass
-class Annotation:
-    """A type of the spec, taken apart: its alternatives, its bounds, the field that it belongs to."""
-
-    alternatives: list
-    bounds: list = dataclasses.field(default_factory=list)
-    description: str = ""
-    discriminated: bool = False
-
-
-@dataclasses.dataclass
-class Spot:
-    """Where an error lies: keys without pydantic's own marks, and what the spec's classes say there."""
-
-    path: tuple
-    annotation: Annotation
-    field: FieldInfo | None = None
-    key: object = None
-    is_key: bool = False
-    untagged: list = dataclasses.field(
-        default_factory=list
-    )  # (length of path, alternative taken) of each plain union
-
-
 def explain(errors, data, model):
     """Returns the `Fault`s of `errors` (of `ValidationError.errors()`) in `data`, a mapping for `model`."""
     faults = {}
@@ -63,106 +50,15 @@ def explain(errors, data, model):
     return list(faults.values())
 
 
-def locate(loc, model):
-    """Returns the `Spot` of pydantic's `loc`, following the types of `model`."""
-    spot = Spot((), Annotation([model]))
-    for part in loc:
-        if part == "[key]":
-            spot.is_key = True
-            continue
-        _enter(spot, part)
-    return spot
-
-
-def _enter(spot, part):
-    if len(spot.annotation.alternatives) > 1:
-        taken = _pick(spot.annotation.alternatives, part)
-        if not spot.annotation.discriminated:
-            spot.untagged.append((len(spot.path), taken))
-        spot.annotation = Annotation([taken])
-        return
-    (kind,) = spot.annotation.alternatives
-    spot.path += (part,)
-    if _is_model(kind):
-        spot.key, spot.field = part, kind.model_fields.get(part)
-        spot.annotation = _of_field(spot.field) if spot.field else Annotation([object])
-        return
-    arguments = typing.get_args(kind)
-    inner = {dict: 1, list: 0, tuple: part}.get(typing.get_origin(kind))
-    spot.annotation = _take_apart(arguments[inner]) if inner is not None else Annotation([object])
-    if typing.get_origin(kind) is dict:
-        spot.key, spot.field = part, None
-
-
-def _take_apart(annotation, bounds=(), description="", discriminated=False):
-    bounds = list(bounds)
-    while typing.get_origin(annotation) is typing.Annotated:
-        annotation, *extras = typing.get_args(annotation)
-        for extra in extras:
-            if isinstance(extra, FieldInfo):
-                bounds += extra.metadata
-                description = description or extra.description or ""
-                discriminated = discriminated or bool(extra.discriminator)
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return Annotation([annotation], bounds, description, discriminated)
-    alternatives = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
-    if len(alternatives) == 1:
-        return _take_apart(alternatives[0], bounds, description, discriminated)
-    return Annotation(alternatives, bounds, description, discriminated)
-
-
-def _of_field(info):
-    return _take_apart(info.annotation, info.metadata, info.description or "", bool(info.discriminator))
-
-
-def _pick(alternatives, label):
-    """Returns the alternative that pydantic names `label`: a kind, or a type's name in a longer word."""
-    for kind in alternatives:
-        if label in _kinds(kind):
-            return kind
-    for kind in alternatives:
-        plain = _take_apart(kind).alternatives[0]
-        name = (typing.get_origin(plain) or plain).__name__ if plain is not typing.Literal else "literal"
-        name = "literal" if typing.get_origin(plain) is typing.Literal else name
-        if (label.startswith(f"{name}[") or label.split("[")[0].endswith(name)) or (
-            _is_model(plain) and plain.__name__ in label
-        ):
-            return plain
-    return object
-
-
 def _settle_union(spot, data, model):
     """Keeps an error of a plain union if the value has that form, else words the union whole."""
     for length, taken in spot.untagged:
-        value = _value_at(data, spot.path[:length])
+        value = value_at(data, spot.path[:length])
         if not isinstance(value, dict):
             return locate_path(spot.path[:length], data, model)
-        if not _is_mapping(taken):
+        if not is_mapping(taken):
             return None
     return spot
-
-
-def locate_path(path, data, model):
-    """Returns the `Spot` of a path of the file."""
-    spot = Spot((), Annotation([model]))
-    for depth, part in enumerate(path):
-        while len(spot.annotation.alternatives) > 1:
-            value = _value_at(data, path[:depth])
-            tag = value.get("kind") if isinstance(value, dict) else None
-            spot.annotation = Annotation([_pick(spot.annotation.alternatives, str(tag))])
-        _enter(spot, part)
-    return spot
-
-
-def _value_at(data, path):
-    for part in path:
-        if isinstance(data, dict):
-            data = data[part] if part in data else {str(key): value for key, value in data.items()}.get(part)
-        elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            return None
-    return data
 
 
 def _word(error, spot, data, model):
@@ -174,21 +70,21 @@ def _word(error, spot, data, model):
     if kind == "missing":
         return _word_missing(path, spot, data)
     if kind.startswith("union_tag") or spot.annotation.discriminated:
-        return _word_kind(path, spot, _value_at(data, path))
+        return _word_kind(path, spot, value_at(data, path))
     raised = error.get("ctx", {}).get("error")
     if kind == "value_error" and hasattr(raised, "expected"):
         full = path + raised.path
         return Fault(full, message(_dotted(full), raised.expected, raised.received, raised.fix))
-    return _word_value(spot, _value_at(data, path))
+    return _word_value(spot, value_at(data, path))
 
 
 def _word_unknown_key(path, data, model):
     *parent, key = path
     owner = locate_path(tuple(parent), data, model)
-    value = _value_at(data, tuple(parent))
+    value = value_at(data, tuple(parent))
     tag = str(value.get("kind")) if isinstance(value, dict) else ""
     alternatives = owner.annotation.alternatives
-    part = _pick(alternatives, tag) if len(alternatives) > 1 else alternatives[0]
+    part = pick(alternatives, tag) if len(alternatives) > 1 else alternatives[0]
     keys = list(part.model_fields)
     hint = closest(key, keys) or _home_hint(key, part, alternatives, ()) or _home_hint(key, model, [], parent)
     of_kind = f" of kind {tag}" if len(alternatives) > 1 else ""
@@ -201,10 +97,10 @@ def _home_hint(key, part, alternatives, parent):
     """Says which key of `part`, or which other kind, has a field `key`; "" if none has."""
     for other in alternatives:
         if key in other.model_fields:
-            return f"Only the kind `{_kinds(other)[0]}` has it."
+            return f"Only the kind `{kinds_of(other)[0]}` has it."
     for name, info in part.model_fields.items():
-        for kind in _of_field(info).alternatives:
-            if _is_model(kind) and key in kind.model_fields and name not in parent:
+        for kind in of_field(info).alternatives:
+            if is_model(kind) and key in kind.model_fields and name not in parent:
                 return f"It belongs under `{name}`."
     return ""
 
@@ -225,14 +121,14 @@ def _word_missing(path, spot, data):
     *parent, key = path
     owner = _dotted(parent) or "spec"
     described = f" ({_lower(spot.annotation.description)})" if spot.annotation.description else ""
-    keys = _value_at(data, parent)
+    keys = value_at(data, parent)
     received = f"only {listing(keys)}" if keys else "no key"
     fix = f"Add `{_example(spot)}`."
     return Fault(path, message(owner, f"the key `{key}`{described}", received, fix))
 
 
 def _word_kind(path, spot, value):
-    kinds = [kind for part in spot.annotation.alternatives for kind in _kinds(part)]
+    kinds = [kind for part in spot.annotation.alternatives for kind in kinds_of(part)]
     if not isinstance(value, dict):
         expected, fix = f"a mapping with a `kind` in {listing(kinds)}", f"Such as `{_example(spot)}`."
         return Fault(path, message(_dotted(path), expected, _received(path, value), fix))
@@ -264,10 +160,10 @@ def _fix(spot, value):
     has_default = spot.field is not None and not spot.field.is_required()
     if value is None and has_default:
         return "Write a value after the colon, or remove the key to have its default."
-    choices = [word for kind in annotation.alternatives for word in _literals(kind)]
+    choices = [word for kind in annotation.alternatives for word in literals_of(kind)]
     if choices and isinstance(value, str):
         return f"{closest(value, choices)}Such as `{spot.key}: {choices[0]}`."
-    takes_text = any(_take_apart(kind).alternatives[0] is str for kind in annotation.alternatives)
+    takes_text = any(take_apart(kind).alternatives[0] is str for kind in annotation.alternatives)
     if takes_text and isinstance(value, (int, float, bool, datetime.date)):
         return f'Put it in quotes: "{value}".'
     example = _example(spot)
@@ -290,7 +186,7 @@ def _example(spot):
     """Returns "key: value" from the field's example or default; YAML in flow style."""
     info = spot.field
     if info is None:
-        kinds = [kind for part in spot.annotation.alternatives for kind in _kinds(part)]
+        kinds = [kind for part in spot.annotation.alternatives for kind in kinds_of(part)]
         return f"{spot.key}: {{kind: {kinds[0]}}}" if kinds else ""
     if info.examples:
         value = info.examples[0]
@@ -311,16 +207,16 @@ def _placeholder(spot):
             spot.key, ""
         )
         return f"{{{name}}}"
-    if _is_model(kind):
+    if is_model(kind):
         required = [name for name, info in kind.model_fields.items() if info.is_required()]
         return (
             "{"
             + ", ".join(
-                _example(Spot((), _of_field(kind.model_fields[n]), kind.model_fields[n], n)) for n in required
+                _example(Spot((), of_field(kind.model_fields[n]), kind.model_fields[n], n)) for n in required
             )
             + "}"
         )
-    literals = _literals(kind)
+    literals = literals_of(kind)
     return str(literals[0]) if literals else "..."
 
 
@@ -329,20 +225,20 @@ def _describe(annotation):
 
 
 def _describe_one(kind, bounds=()):
-    inner = _take_apart(kind)
+    inner = take_apart(kind)
     kind, bounds = inner.alternatives[0], [*bounds, *inner.bounds]
-    if _is_model(kind):
+    if is_model(kind):
         return f"a mapping with keys among {listing(kind.model_fields, 24)}"
-    literals = _literals(kind)
+    literals = literals_of(kind)
     if literals:
         return f"one of {listing(literals)}" if len(literals) > 1 else f"`{literals[0]}`"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict:
         return "a mapping of at least one name" if _bound(bounds, MinLen) else "a mapping, name: number"
     if origin in (list, tuple):
-        element = _take_apart(arguments[0])
-        if _literals(element.alternatives[0]):
-            words = f"words among {listing(_literals(element.alternatives[0]))}"
+        element = take_apart(arguments[0])
+        if literals_of(element.alternatives[0]):
+            words = f"words among {listing(literals_of(element.alternatives[0]))}"
         else:
             words = PLURALS.get(element.alternatives[0], "values") + _limits(element.bounds)
         return f"a list of {_count(origin, arguments, bounds)}{words}"
@@ -379,25 +275,6 @@ def _bound(bounds, kind):
     attribute = {Ge: "ge", Gt: "gt", Le: "le", Lt: "lt", MinLen: "min_length", MaxLen: "max_length"}[kind]
     found = [getattr(bound, attribute) for bound in bounds if isinstance(bound, kind)]
     return found[0] if found else None
-
-
-def _literals(kind):
-    return list(typing.get_args(kind)) if typing.get_origin(kind) is typing.Literal else []
-
-
-def _kinds(part):
-    """Returns the values of `kind` that choose this class."""
-    if not _is_model(part) or "kind" not in part.model_fields:
-        return []
-    return _literals(part.model_fields["kind"].annotation)
-
-
-def _is_model(kind):
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _is_mapping(kind):
-    return _is_model(kind) or typing.get_origin(kind) is dict
 
 
 def _received(path, value):

@@ -7,7 +7,7 @@ import keras
 
 from mm_keras.checks import message
 from mm_keras.data.pipeline import make_datasets
-from mm_keras.model import build_model, choose_precision, make_heads
+from mm_keras.model import build_model, choose_precision, loss_weights, make_heads
 from mm_keras.run_folder import BEST, LAST, Run, make_run_folder
 from mm_keras.strategy import describe_devices, make_strategy
 
@@ -116,8 +116,7 @@ def compile_arguments(spec, data):
     """
     training = spec.training
     heads = make_heads(spec, data.preprocessor)
-    steps = data.steps(training.batch_size)
-    total = steps * training.epochs
+    total = data.steps(training.batch_size) * training.epochs
     warmup = min(round(training.warmup * total), total - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else training.learning_rate,
@@ -134,21 +133,15 @@ def compile_arguments(spec, data):
     return {
         "optimizer": optimizer,
         "loss": {key: head.loss() for key, head in heads.items()},
-        "loss_weights": _loss_weights(spec),
+        "loss_weights": loss_weights(spec),
         "weighted_metrics": {key: head.metrics_of_output() for key, head in heads.items()},
         "jit_compile": False,  # XLA is slower with recurrent layers, and compiles for long.
-        "steps_per_execution": choose_steps_per_execution(training.steps_per_execution, steps),
+        "steps_per_execution": choose_steps_per_execution(training.steps_per_execution),
     }
 
 
-def choose_steps_per_execution(setting, steps):
-    """Returns the steps of one call of the graph; "auto": 8, fewer when an epoch has fewer than 32 steps."""
-    return setting if setting != "auto" else max(1, min(8, steps // 4))
-
-
-def _loss_weights(spec):
-    weights = {}
-    for name, output in spec.outputs.items():
-        keys = spec.keys_of(name)
-        weights.update({key: output.weight / len(keys) for key in keys})
-    return weights
+def choose_steps_per_execution(setting):
+    """Returns the steps of one call of the graph; "auto": 8 on a GPU, whose steps are short, else 1."""
+    if setting != "auto":
+        return setting
+    return 8 if keras.distribution.list_devices("gpu") else 1

@@ -81,10 +81,6 @@ def _read_numbers(table, column, texts):
     with np.errstate(over="ignore"):
         values = values.astype("float32")
     wrong = (texts != "") & ~np.isfinite(values)
-    maybe = np.flatnonzero((values == 0) | (values == 1))
-    wrong[maybe] |= (
-        pd.Series(texts[maybe], dtype=object).str.isalpha().to_numpy(bool)
-    )  # pandas reads "true" as 1.
     if wrong.any():
         received = f"{texts[wrong][0]!r} in {table.name_lines(wrong)}"
         fix = "Write numbers such as 3 or -0.25 (a point, no comma), and nothing for an unknown one."

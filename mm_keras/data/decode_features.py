@@ -52,7 +52,7 @@ def decode_features(contents, shape):
             f"numbers of type {listing(DTYPES)}",
             "descr={}",
             (dtype,),
-            "Save the array with `array.astype('float32')`.",
+            "Save the array with `array.astype(numpy.float32)`.",
         ),
         _check_shape(found, shape),
     )

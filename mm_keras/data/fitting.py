@@ -11,7 +11,7 @@ MOST_TEXTS = 200_000
 
 
 def fit_preprocessor(spec, manifest):
-    """Returns the `Preprocessor` that the training rows of `manifest` give: test rows leave no trace in it."""
+    """Returns the `Preprocessor` of the training rows of `manifest`: test rows leave no trace in it."""
     train = manifest.splits["train"]
     vocabularies, statistics = {}, {}
     for name, modality in spec.modalities.items():
@@ -58,10 +58,11 @@ def _moments(values):
 
 
 def _feature_moments(paths, modality):
-    """Returns mean and variance of the last axis over all steps of all files; a file that fails is left out."""
+    """Returns mean and variance of the last axis over all steps; a file that fails is left out."""
     width = modality.shape[-1]
     count, total, squares = 0, np.zeros(width), np.zeros(width)
 
+    @tf.autograph.experimental.do_not_convert
     def decode(path):
         return decode_cell(tf.io.read_file(path), modality, max_pixels=1)
 

@@ -27,7 +27,7 @@ def require(owner, *checks):
             for _, expected, received, tensors, fix in checks
         ]
         # The assertion would show the quotation marks around bytes escaped.
-        return tf.strings.regex_replace(tf.stack(texts)[tf.argmin(tf.cast(holds, tf.int32))], r'\\?"', "'")
+        return tf.strings.regex_replace(tf.stack(texts)[tf.argmin(tf.cast(holds, tf.int32))], r'\\?"', "`")
 
     if tf.executing_eagerly():
         if not tf.reduce_all(holds):

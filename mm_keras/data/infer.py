@@ -1,43 +1,15 @@
 """Writes a first spec.yaml for a manifest: looks at the cells and files, and says why it chose what."""
 
-import json
 import os
 import re
-from dataclasses import dataclass, field
-
-import numpy as np
-import pandas as pd
 
 from mm_keras.checks import message
 from mm_keras.data import infer_media as media
 from mm_keras.data.cells import leaves_folder
+from mm_keras.data.infer_columns import make_plan, quote, sample
 from mm_keras.data.splits import WORDS
 from mm_keras.data.table import ManifestError, read_table
 from mm_keras.spec import RESERVED
-
-ENDINGS = {
-    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp"),
-    "audio": (".wav", ".flac", ".ogg", ".mp3"),
-    "features": (".npy",),
-}
-LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "tags")
-MOST_CLASSES = 1000
-PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
-KEYWORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-
-
-@dataclass
-class Plan:
-    """What becomes of each column."""
-
-    split: str | None = None
-    label: str | None = None
-    separator: str | None = None
-    media: dict = field(default_factory=dict)  # column -> image, audio or features
-    texts: list = field(default_factory=list)
-    numbers: list = field(default_factory=list)
-    left_out: dict = field(default_factory=dict)  # column -> why
-    deciding: list = field(default_factory=list)  # columns whose value decides the label
 
 
 def infer_spec(manifest_path, folder=None):
@@ -52,7 +24,7 @@ def infer_spec(manifest_path, folder=None):
     """
     table = read_table(manifest_path)
     root = os.path.abspath(table.path.parent)
-    plan = _plan(table.frame)
+    plan = make_plan(table.frame)
     described = _describe_modalities(table.frame, plan, root)
     if not described:
         fix = "Add a column of file paths, texts or numbers besides the label."
@@ -71,132 +43,6 @@ def infer_spec(manifest_path, folder=None):
     lines += _write_outputs(table.frame, plan, label, names, taken)
     lines += _write_training(table.frame, plan)
     return "\n".join(lines) + "\n"
-
-
-def quote(text):
-    """Returns a text as YAML: plain where that is safe, else in double quotes."""
-    if PLAIN.fullmatch(text) and text.lower() not in KEYWORDS:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
-
-
-def _plan(frame):
-    plan, rest = Plan(), []
-    for column in frame.columns:
-        cells = frame[column][frame[column] != ""]
-        if cells.empty:
-            plan.left_out[column] = "empty"
-        elif plan.split is None and _is_split(cells):
-            plan.split = column
-        elif kind := _media_kind(cells):
-            plan.media[column] = kind
-        elif cells.nunique() == 1 and len(cells) == len(frame):
-            plan.left_out[column] = "the same in each row"
-        elif _is_id(column, cells):
-            plan.left_out[column] = "differs in each row, like a row's number or name"
-        else:
-            rest.append(column)
-    plan.label = _find_label(frame, rest)
-    if plan.label:
-        plan.separator = _find_separator(frame[plan.label])
-    for column in rest:
-        if column != plan.label:
-            _place(frame, column, plan)
-    if not (plan.media or plan.texts or plan.numbers):
-        _take_back(frame, plan)
-    return plan
-
-
-def _is_split(cells):
-    words = set(cells.str.lower().unique())
-    return "train" in words and len(words) > 1 and words <= set(WORDS)
-
-
-def _media_kind(cells):
-    lowered = sample(cells, 500).str.lower()
-    for kind, endings in ENDINGS.items():
-        if lowered.str.endswith(endings).mean() > 0.9:
-            return kind
-    return None
-
-
-def _is_id(column, cells):
-    if cells.nunique() < len(cells) or len(cells) < 3:
-        return False
-    if not _is_numeric(cells):
-        return not cells.str.contains(r"\s").any()
-    values = np.sort(pd.to_numeric(cells).to_numpy("float64"))
-    named = re.search(r"(?:^|[_ ])(?:id|index|nr|no|key)$|^column_\d+$", column.lower())
-    return bool(named) or bool((np.diff(values) == 1).all())
-
-
-def _is_numeric(cells):
-    return bool(np.isfinite(pd.to_numeric(cells, errors="coerce")).all())
-
-
-def _find_label(frame, columns):
-    """Returns the column of labels: by its name, else the last with few values, words before numbers."""
-    for word in LABEL_NAMES:
-        for column in columns:
-            if column.lower() == word and _is_label(frame[column], repeats=1.01):
-                return column
-    fitting = [column for column in columns if _is_label(frame[column], repeats=3)]
-    words = [column for column in fitting if not _is_numeric(frame[column][frame[column] != ""])]
-    last = words or fitting
-    return last[-1] if last else None
-
-
-def _is_label(cells, repeats):
-    """Returns whether cells look like classes that come back `repeats` times or more, on average."""
-    cells = cells[cells != ""]
-    classes = cells.nunique()
-    if not 2 <= classes <= min(MOST_CLASSES, len(cells) / repeats):
-        return False
-    values = pd.to_numeric(cells, errors="coerce")
-    if values.notna().all():
-        return classes <= 100 and bool((values % 1 == 0).all())
-    return bool(sample(cells, 500).str.len().mean() < 40)
-
-
-def _find_separator(cells):
-    for separator in ("|", ";"):
-        if sample(cells[cells != ""], 500).str.contains(separator, regex=False).mean() > 0.1:
-            return separator
-    return None
-
-
-def _place(frame, column, plan):
-    cells = frame[column][frame[column] != ""]
-    decides = plan.label is not None and _decides(frame, column, plan.label)
-    category = not cells.str.contains(r"\s").any() or sample(cells, 500).str.len().mean() < 20
-    if decides and category:
-        plan.deciding.append(column)
-        plan.left_out[column] = f"decides {quote(plan.label)} in each row: perhaps another label"
-    elif _is_numeric(cells):
-        plan.numbers.append(column)
-    else:
-        plan.texts.append(column)
-        plan.deciding += [column] if decides else []
-
-
-def _take_back(frame, plan):
-    """Makes inputs of the columns that decide the label: there are no others."""
-    for column in plan.deciding:
-        del plan.left_out[column]
-        (plan.numbers if _is_numeric(frame[column][frame[column] != ""]) else plan.texts).append(column)
-
-
-def _decides(frame, column, label):
-    """Returns whether each value, in three rows on average, comes with one label alone."""
-    pairs = frame[[column, label]][(frame[column] != "") & (frame[label] != "")]
-    distinct = pairs[column].nunique()
-    return bool(distinct * 3 <= len(pairs) and len(pairs.drop_duplicates()) == distinct)
-
-
-def sample(cells, most):
-    """Returns at most `most` cells, evenly over the table."""
-    return cells.iloc[np.unique(np.linspace(0, len(cells) - 1, most).astype(int))] if len(cells) else cells
 
 
 def _describe_modalities(frame, plan, root):

@@ -58,6 +58,7 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
     manifest = load_manifest(spec)
     preprocessor = preprocessor or fit_preprocessor(spec, manifest)
     place = choose_cache(spec, manifest)
+    decode = _decoder(preprocessor)
     total = sum(len(rows) for rows in manifest.splits.values())
     datasets, done, bad = {}, 0, []
     for split, rows in manifest.splits.items():
@@ -65,10 +66,10 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
             datasets[split] = None
             continue
         source = _rows_dataset(spec, manifest, rows)
-        decoded = _decode(source, preprocessor).ignore_errors()
+        decoded = _decode(source, decode).ignore_errors()
         kept = _cache(decoded, place)
         seen = np.zeros(len(manifest.table), bool)
-        for batch in kept.map(lambda row: row["index"]).batch(64).as_numpy_iterator():
+        for batch in kept.map(_index).batch(64).as_numpy_iterator():
             seen[batch] = True
             done += len(batch)
             if progress:
@@ -78,7 +79,8 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
     if bad:
         raise DataError(_describe_bad(bad, manifest, preprocessor))
     batches = {
-        split: pair and _batches(spec, split, pair, preprocessor, place, replicas, len(manifest.splits[split]))
+        split: pair
+        and _batches(spec, split, pair, decode, preprocessor, place, replicas, len(manifest.splits[split]))
         for split, pair in datasets.items()
     }
     return Datasets(
@@ -130,11 +132,24 @@ def _rows_dataset(spec, manifest, rows):
         return tf.data.Dataset.from_tensor_slices(row)
 
 
-def _decode(dataset, preprocessor):
-    def decode(row):
-        return {**row, **preprocessor.decode_row(row)}
+def _decoder(preprocessor):
+    """Returns the function that decodes a row; its graph is traced once for all splits."""
+    decode_row = tf.function(preprocessor.decode_row, autograph=False)
 
+    @tf.autograph.experimental.do_not_convert
+    def decode(row):
+        return {**row, **decode_row({name: row[name] for name in preprocessor.names})}
+
+    return decode
+
+
+def _decode(dataset, decode):
     return dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+@tf.autograph.experimental.do_not_convert
+def _index(row):
+    return row["index"]
 
 
 def _cache(dataset, place):
@@ -148,7 +163,7 @@ def _cache(dataset, place):
     return cached
 
 
-def _batches(spec, split, pair, preprocessor, place, replicas, count):
+def _batches(spec, split, pair, decode, preprocessor, place, replicas, count):
     source, dataset = pair
     batch_size = even_batch_size(count, spec.training.batch_size, replicas)
     if split == "train":
@@ -156,7 +171,7 @@ def _batches(spec, split, pair, preprocessor, place, replicas, count):
         shuffled = source if place == "none" else dataset
         dataset = shuffled.shuffle(most, seed=spec.training.seed, reshuffle_each_iteration=True)
     if place == "none":
-        dataset = _decode(dataset if split == "train" else source, preprocessor)
+        dataset = _decode(dataset if split == "train" else source, decode)
     finish = _finisher(spec, preprocessor)
     batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -172,6 +187,7 @@ def _finisher(spec, preprocessor):
     """Returns the function that makes a batch of decoded rows `(inputs, targets, weights)`."""
     names = spec.modality_names
 
+    @tf.autograph.experimental.do_not_convert
     def finish(rows):
         inputs = preprocessor.finish(rows, rows["present"])
         targets, weights = {}, {}

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from pydantic import TypeAdapter
 
@@ -73,7 +72,9 @@ class Preprocessor:
         for name, modality in self.modalities.items():
             cell = row[name]
             if modality.kind in transforms.FILE_KINDS:
-                contents = tf.cond(cell == "", lambda: tf.constant(""), lambda path=cell: tf.io.read_file(path))
+                contents = tf.cond(
+                    cell == "", lambda: tf.constant(""), lambda path=cell: tf.io.read_file(path)
+                )
                 decoded[name] = transforms.decode_cell(contents, modality, self.max_pixels)
             elif modality.kind == "text":
                 decoded[name] = transforms.tokenize(cell[None], self.tokenizers[name], modality.length)[0]
@@ -115,7 +116,9 @@ class Preprocessor:
         def decode(contents):
             return transforms.decode_cell(contents, modality, self.max_pixels, served=True)
 
-        return tf.map_fn(decode, cells, fn_output_signature=tf.TensorSpec(transforms.tensor_shape(modality), dtype))
+        return tf.map_fn(
+            decode, cells, fn_output_signature=tf.TensorSpec(transforms.tensor_shape(modality), dtype)
+        )
 
     def label_strings(self, output, scores):
         """Turns scores `(B, C)` into label strings `(B,)`; several labels are joined by the separator."""
@@ -124,7 +127,9 @@ class Preprocessor:
         if not part.multi_label:
             return tf.gather(names, tf.argmax(scores, axis=-1))
         marked = tf.where(scores >= part.threshold, part.separator + names, "")
-        return tf.strings.substr(tf.strings.reduce_join(marked, axis=-1), len(part.separator.encode()), 1 << 30)
+        return tf.strings.substr(
+            tf.strings.reduce_join(marked, axis=-1), len(part.separator.encode()), 1 << 30
+        )
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each
@@ -155,11 +160,12 @@ class Preprocessor:
         return None
 
     def save(self, folder):
-        """Writes `preprocess.json`, and each vocabulary and list of labels as a text file, a line an entry."""
+        """Writes `preprocess.json`, and each vocabulary and list of labels as a text file."""
         folder = Path(folder)
         lists = {"vocabulary": self.vocabularies, "labels": self.labels}
         files = {
-            kind: {name: list_file(kind, name, entries) for name in entries} for kind, entries in lists.items()
+            kind: {name: list_file(kind, name, entries) for name in entries}
+            for kind, entries in lists.items()
         }
         for kind, entries in lists.items():
             for name, lines in entries.items():
@@ -168,7 +174,11 @@ class Preprocessor:
         description = {
             "format": FORMAT,
             "inputs": {
-                name: {"shape": list(spec.shape), "dtype": spec.dtype.name, "preparation": PREPARATION.get(kind)}
+                name: {
+                    "shape": list(spec.shape),
+                    "dtype": spec.dtype.name,
+                    "preparation": PREPARATION.get(kind),
+                }
                 for name, spec in self.tensor_spec(1).items()
                 for kind in [self.modalities[name].kind if name in self.modalities else "present"]
             },
@@ -218,14 +228,9 @@ def _read_lines(path):
 
 PREPARATION = {
     "image": "Decode, drop alpha, resize with bilinear antialiasing, round to whole numbers: float 0..255.",
-    "text": "WordPiece of vocabulary.txt (BERT's basic tokenizer first): [START] pieces [END], padded with 0.",
+    "text": "BERT's basic tokenizer, then WordPiece of vocabulary.txt: [START] pieces [END], then 0.",
     "audio": "Mean of the channels, resample to `rate`, cut or pad with zeros at the end: float -1..1.",
     "features": "Sequences are cut or padded with zeros at the end.",
     "numbers": "As in the table; NaN for one that is missing.",
-    "present": "1 where the modality, in the order of `present`, is there, else 0. An absent input is all zeros.",
+    "present": "1 where the modality, in the order of `present`, is there, else 0. An absent input is zeros.",
 }
-
-
-def zeros_like_spec(specs, rows):
-    """Returns NumPy zeros for each TensorSpec, with `rows` examples."""
-    return {name: np.zeros([rows, *spec.shape[1:]], spec.dtype.as_numpy_dtype) for name, spec in specs.items()}

@@ -78,6 +78,7 @@ def decode_cell(contents, modality, max_pixels, served=False):
     dtype = tf.uint8 if modality.kind == "image" else tf.float32
     return tf.ensure_shape(tf.cond(contents == "", lambda: tf.zeros(shape, dtype), decode), shape)
 
+
 def reason_of(error):
     """Returns the sentence of a TensorFlow error, without the names of graph nodes around it."""
     text = getattr(error, "message", None) or str(error)

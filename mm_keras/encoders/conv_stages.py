@@ -9,10 +9,11 @@ from mm_keras.checks import check_positive_ints
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class ConvStages(keras.layers.Layer):
-    """Applies stages of 3x3 convolution, group normalisation, ReLU and 2x2 max pooling.
+    """Applies stages of 3x3 convolution, 2x2 max pooling, group normalisation and ReLU.
 
-    Group normalisation looks at one example at a time: absent modalities (zeros) in a batch, its size and
-    the number of devices change nothing in what another example gives.
+    Pooling comes first: what follows it then works on a quarter of the values. Group normalisation looks
+    at one example at a time: absent modalities (zeros) in a batch, its size and the number of devices change
+    nothing in what another example gives.
 
     Args:
         filters: list of ints > 0. Filters of each stage; each halves both axes, rounded up.
@@ -43,13 +44,13 @@ class ConvStages(keras.layers.Layer):
     def build(self, input_shape):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             conv.build(input_shape)
-            norm.build((*input_shape[:-1], conv.filters))
             input_shape = self._halve(input_shape, conv.filters)
+            norm.build(input_shape)
 
     def call(self, inputs):
         x = inputs
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = self.pool(self.relu(norm(conv(x))))
+            x = self.relu(norm(self.pool(conv(x))))
         return x
 
     def compute_output_shape(self, input_shape):

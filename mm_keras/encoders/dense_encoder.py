@@ -29,7 +29,8 @@ class DenseEncoder(keras.layers.Layer):
         dtype = self.dtype_policy
         self.flatten = keras.layers.Flatten(dtype=dtype)
         self.stack = [
-            keras.layers.Dense(units, activation="relu", dtype=dtype, name=f"dense_{i}") for i in range(layers)
+            keras.layers.Dense(units, activation="relu", dtype=dtype, name=f"dense_{i}")
+            for i in range(layers)
         ]
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
 

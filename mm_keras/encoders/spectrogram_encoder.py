@@ -30,9 +30,7 @@ class SpectrogramEncoder(keras.layers.Layer):
     Source: Choi et al. 2017, arXiv:1609.04243 (CRNN), with mean and maximum over time.
     """
 
-    def __init__(
-        self, filters=(32, 64), units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs
-    ):
+    def __init__(self, filters=(32, 64), units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.filters = list(filters)
         self.units = check_positive_int("SpectrogramEncoder", "units", units)
@@ -45,7 +43,9 @@ class SpectrogramEncoder(keras.layers.Layer):
         )
         self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
-        self.recurrent = recurrent_layer(cell, units, bidirectional, dtype, "recurrent", return_sequences=True)
+        self.recurrent = recurrent_layer(
+            cell, units, bidirectional, dtype, "recurrent", return_sequences=True
+        )
 
     def build(self, input_shape):
         check_rank("SpectrogramEncoder", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")

@@ -9,7 +9,7 @@ CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 
 
 def recurrent_layer(cell, units, bidirectional, dtype, name, return_sequences=False):
-    """Returns the recurrent layer that reads a sequence `(B, T, D)`: `units` wide, twice that if bidirectional."""
+    """Returns a recurrent layer for sequences `(B, T, D)`: `units` wide, twice that if bidirectional."""
     layer = CELLS[cell](units, return_sequences=return_sequences, dtype=dtype, name=name)
     return keras.layers.Bidirectional(layer, dtype=dtype, name=name) if bidirectional else layer
 

@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from mm_keras.checks import message
 from mm_keras.evaluation.scores import classification_scores, predicted_classes
-from mm_keras.model import make_heads
+from mm_keras.model import loss_weights, make_heads
 
 MOST_SUBSETS_OF = 6
 
 
 def subsets_of(names):
-    """Returns the subsets of modalities, smallest first: each (up to 6), else the single ones and the rest."""
+    """Returns the subsets of modalities, smallest first; of more than 6 only single, all but one, and all."""
     names = sorted(names)
     sizes = range(1, len(names) + 1) if len(names) <= MOST_SUBSETS_OF else (1, len(names) - 1, len(names))
     return [subset for size in sizes for subset in itertools.combinations(names, size)]
@@ -56,10 +56,12 @@ def evaluate(model, spec, data, split="test"):
         embeddings, present = encode(inputs), inputs["present"]
         for subset in subsets:
             mask = tf.constant([float(name in subset) for name in spec.modality_names])
-            outputs = decide({**embeddings, "present": present * mask})
+            outputs = decide(embeddings, present * mask)
             kept = tf.reduce_max(present * mask, axis=1).numpy() > 0
             for name, rows in classified.items():
-                rows.append((subset, targets[name].numpy(), outputs[name].numpy(), kept, weights[name].numpy()))
+                rows.append(
+                    (subset, targets[name].numpy(), outputs[name].numpy(), kept, weights[name].numpy())
+                )
             if len(subset) == len(spec.modality_names):
                 for key, meter in meters.items():
                     meter.add(targets[key], outputs[key], weights[key])
@@ -87,18 +89,18 @@ class _Meter:
 
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
-    embeddings = {name: model.get_layer(f"{name}_encoder").output for name in model.input if name != "present"}
-    inputs = {name: tensor for name, tensor in model.input.items() if name != "present"}
-    encoders = keras.Model(inputs, embeddings)
-    rest = keras.Model({**embeddings, "present": model.input["present"]}, model.output)
+    names = [name for name in model.input if name != "present"]
+    embeddings = {name: model.get_layer(f"{name}_encoder").output for name in names}
+    encoders = keras.Model({name: model.input[name] for name in names}, embeddings)
+    rest = keras.Model([*embeddings.values(), model.input["present"]], model.output)
 
     @tf.function(reduce_retracing=True)
     def encode(batch):
-        return encoders({name: batch[name] for name in inputs}, training=False)
+        return encoders({name: batch[name] for name in names}, training=False)
 
     @tf.function(reduce_retracing=True)
-    def decide(batch):
-        return rest(batch, training=False)
+    def decide(embedded, present):
+        return rest([*(embedded[name] for name in names), present], training=False)
 
     return encode, decide
 
@@ -117,7 +119,7 @@ def _collect(spec, data, split, subsets, meters, classified):
             table[subset_name(subset)][name] = float(right.mean()) if used.any() else None
             if len(subset) == len(spec.modality_names):
                 outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
-    weights = {key: spec.outputs[name].weight / len(spec.keys_of(name)) for name in spec.outputs for key in spec.keys_of(name)}
+    weights = loss_weights(spec)
     return {
         "split": split,
         "rows": len(data.rows[split]),

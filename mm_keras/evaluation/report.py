@@ -11,7 +11,7 @@ MOST_NUMBERED = 30
 
 
 def write_report(result, folder):
-    """Writes what `evaluate` returned: `evaluation.json`, and `confusion_<output>.png` where labels are single.
+    """Writes what `evaluate` returned: `evaluation.json`, and a `confusion_<output>.png` for single labels.
 
     Returns: list of the paths written.
     """

@@ -16,7 +16,7 @@ PLACES = {"saved_model": "serving", "tflite": "mobile"}
 
 
 def export(model, spec, data, folder=None):
-    """Exports a model to `<folder>/serving/<version>/` (SavedModel) and `<folder>/mobile/<version>/` (TFLite).
+    """Exports a model: `<folder>/serving/<version>/` (SavedModel), `<folder>/mobile/<version>/` (TFLite).
 
     Each artefact is loaded in a fresh process, run on rows of the test split, whole and with modalities
     taken away, and compared with the Keras model; `parity.json` beside it tells how far it was away.

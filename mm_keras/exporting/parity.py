@@ -14,7 +14,9 @@ from mm_keras.model import embedding_model
 
 def choose_rows(data, most):
     """Returns up to `most` row numbers, evenly from the test rows, else validation, else train."""
-    rows = next(data.rows[split] for split in ("test", "validation", "train") if len(data.rows.get(split, ())))
+    rows = next(
+        data.rows[split] for split in ("test", "validation", "train") if len(data.rows.get(split, ()))
+    )
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
 
 
@@ -69,7 +71,9 @@ class Reference:
             "result": str(self.folder / f"{kind}.json"),
         }
         answer = run_child("reload", task, self.folder)
-        signatures = {"tensors": "tensors"} if kind == "tflite" else {name: name for name in answer["latency_ms"]}
+        signatures = (
+            {"tensors": "tensors"} if kind == "tflite" else {name: name for name in answer["latency_ms"]}
+        )
         differences, equal = {}, {}
         for signature in signatures:
             given = read_tensors(task["outputs"], signature)
@@ -97,7 +101,7 @@ class Reference:
         return result
 
     def _measure(self, place, key, given, want, differences, equal):
-        """Adds the largest difference (relative to the largest value, if that is above 1), or equal labels."""
+        """Adds the largest difference (relative to the largest value if above 1), or the equal labels."""
         if want.dtype.kind in "OSU":
             equal[place] = float(np.mean(given == want))
             return

@@ -42,7 +42,8 @@ def write_static_model(model, preprocessor, folder):
     archive = keras.export.ExportArchive()
     archive.track(model)
     signature = preprocessor.tensor_spec(batch_size=1)
-    call = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], autograph=False)
+    call = tf.function(
+        lambda inputs: model(inputs, training=False), input_signature=[signature], autograph=False
+    )
     archive.add_endpoint("serving_default", call)
     archive.write_out(str(folder), verbose=False)
-

@@ -1,0 +1,255 @@
+"""What is asked of a model on the command line, and its answers as rows of a table."""
+
+import csv
+import json
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mm_keras.checks import closest, listing, message
+from mm_keras.data.manifest import load_rows
+from mm_keras.data.table import ManifestError
+
+SUFFIXES = (".csv", ".jsonl")
+PATH_KINDS = ("image", "audio", "features")
+ROWS_AT_ONCE = 256
+
+
+@dataclass
+class Answers:
+    """Answers to rows, one after another.
+
+    Args:
+        answers: dict of `Predictor.predict`, a row per example.
+        lines: int array `(N,)`. Lines of the manifest, or None for a single example.
+        ids: str array `(N,)`. The manifest's column `id`, or None where it has none.
+    """
+
+    answers: dict
+    lines: np.ndarray | None = None
+    ids: np.ndarray | None = None
+
+
+def parse_arguments(arguments):
+    """Parts the arguments of `predict` into (model, manifest or None, dict of the options).
+
+    The options are named after the model's modalities, which are not known before it is loaded: every
+    `--name value` and `--name=value` is taken.
+    """
+    places, options = [], {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        if not argument.startswith("--"):
+            places.append(argument)
+            continue
+        name, equals, value = argument[2:].partition("=")
+        value = value if equals else next(remaining, None)
+        if value is None:
+            raise ValueError(message(f"--{name}", "a value", "none", f"Write --{name} VALUE."))
+        if name in options:
+            raise ValueError(
+                message(f"--{name}", "one value", "two", "Put several examples into a manifest.")
+            )
+        options[name] = value
+    if not 1 <= len(places) <= 2:
+        fix = "Put text that holds spaces in quotes." if places else "Name the model first."
+        raise ValueError(message("predict", "MODEL and at most one MANIFEST", listing(places) or "none", fix))
+    if len(places) == 2 and options:
+        fix = "Remove the manifest to predict one example, or these options to predict its rows."
+        received = ", ".join(f"--{name}" for name in options)
+        raise ValueError(message("predict", "a manifest or one example", f"both: {received}", fix))
+    return places[0], places[1] if len(places) == 2 else None, options
+
+
+def check_output(path):
+    if path is not None and path.suffix not in SUFFIXES:
+        fix = "Name it answers.csv or answers.jsonl."
+        raise ValueError(message("--output", f"a file that ends in {listing(SUFFIXES)}", str(path), fix))
+
+
+def read_example(options, preprocessor):
+    """Turns the options of one example into cells: modality -> list of one path, text or row of numbers.
+
+    Raises: ValueError, if an option is no modality, none is given, or a value cannot be used.
+    """
+    modalities, cells = preprocessor.modalities, {}
+    for option, value in options.items():
+        name = option if option in modalities else option.replace("-", "_")
+        if name not in modalities:
+            names = [f"--{name}" for name in modalities]
+            near = closest(f"--{option}", names)
+            fix = f"{near}The options are the model's modalities."
+            raise ValueError(message("predict", listing(names), f"--{option}", fix))
+        if value.strip():
+            cells[name] = [_read_cell(name, modalities[name], value)]
+    if not cells:
+        options = " ".join(f"[--{name} {_placeholder(modality)}]" for name, modality in modalities.items())
+        fix = f"Give at least one of {options}, or a manifest."
+        raise ValueError(message("predict", "an example or a manifest", "neither", fix))
+    return cells
+
+
+def _placeholder(modality):
+    return {"text": "TEXT", "numbers": "N,N"}.get(modality.kind, "FILE")
+
+
+def _read_cell(name, modality, value):
+    if modality.kind == "numbers":
+        return _read_numbers(name, modality.columns or [name], value)
+    if modality.kind in PATH_KINDS and not Path(value).is_file():
+        received = f"{value}, which " + ("is a folder" if Path(value).is_dir() else "does not exist")
+        raise ValueError(message(f"--{name}", f"a file of kind {modality.kind}", received, "Check the path."))
+    return value
+
+
+def _read_numbers(name, columns, value):
+    words = value.split(",")
+    try:
+        if len(words) != len(columns):
+            raise ValueError(f"{len(words)} numbers")
+        return [float(word) if word.strip() else float("nan") for word in words]
+    except ValueError as error:
+        example = ",".join(str(number) for number in range(1, len(columns) + 1))
+        expected = f"{len(columns)} number{'s' if len(columns) > 1 else ''} ({', '.join(columns)})"
+        fix = f"Write --{name} {example}, with nothing between the commas for an unknown one."
+        raise ValueError(message(f"--{name}", expected, value, fix)) from error
+
+
+def predict_example(predictor, cells):
+    """Returns the `Answers` to one example."""
+    with _naming(predictor, cells, "the example"):
+        return Answers(predictor.predict(cells))
+
+
+def read_rows(predictor, manifest):
+    """Reads the rows of a manifest that the model can answer; see `load_rows`."""
+    return load_rows(manifest, predictor.preprocessor.modalities)
+
+
+def predict_rows(predictor, rows, size=ROWS_AT_ONCE, progress=None):
+    """Answers the rows of a manifest, `size` of them at once.
+
+    Args:
+        predictor: Predictor.
+        rows: Rows.
+        size: int. Rows whose files and answers are held in memory.
+        progress: callable or None, called with the number of rows answered since the last call.
+
+    Yields: Answers.
+    Raises: ManifestError, naming the line and its cells, if a file cannot be read.
+    """
+    ids = rows.table["id"].to_numpy() if "id" in rows.table else None
+    for start in range(0, len(rows.lines), size):
+        part = slice(start, start + size)
+        cells = {name: cells[part] for name, cells in rows.cells.items()}
+        try:
+            answers = predictor.predict(cells)
+        except Exception:
+            _find_fault(predictor, cells, rows.lines[part])
+            raise
+        yield Answers(answers, rows.lines[part], None if ids is None else ids[part])
+        if progress:
+            progress(len(rows.lines[part]))
+
+
+def _find_fault(predictor, cells, lines):
+    """Asks row by row, and raises with the line of the first one that fails."""
+    for index, line in enumerate(lines):
+        row = {name: column[index : index + 1] for name, column in cells.items()}
+        with _naming(predictor, row, f"line {line}"):
+            predictor.predict(row)
+
+
+@contextmanager
+def _naming(predictor, cells, place):
+    """Turns whatever a row of cells raises into an error that names the place and the row's files."""
+    try:
+        yield
+    except Exception as error:
+        files = [
+            str(column[0])
+            for name, column in sorted(cells.items())
+            if predictor.preprocessor.modalities[name].kind in PATH_KINDS and column[0]
+        ]
+        reason = str(getattr(error, "message", None) or error).strip().splitlines()[0]
+        named = [file for file in files if file in reason] or files
+        if not named:
+            raise
+        reason = re.sub(r"^`predict` expects .*? Received: row 1: ", "", reason)
+        fix = "Replace the file, or leave it out: the modality is then missing."
+        received = f"{listing(named)}: {reason}" if named[0] not in reason else reason
+        raise ManifestError(message(place, "files that can be read", received, fix)) from error
+
+
+def columns_of(preprocessor, answers):
+    """Returns the columns of one answer: title -> function of a row number, which gives a text or number.
+
+    Of a classification `label`: the label, `label_score` of it, and `label:CLASS` of each class. Of an
+    autoencoder: texts, and numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no
+    place in a table.
+    """
+    columns = {}
+    for name, labels in preprocessor.labels.items():
+        scores = answers.get(f"{name}_scores")
+        if scores is None:
+            continue
+        columns[name] = lambda row, name=name: str(answers[name][row])
+        columns[f"{name}_score"] = lambda row, scores=scores: round(float(scores[row].max()), 6)
+        for index, label in enumerate(labels):
+            columns[f"{name}:{label}"] = lambda row, s=scores, i=index: round(float(s[row, i]), 6)
+    for key, values in answers.items():
+        modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
+        if modality is None:
+            continue
+        if modality.kind == "text":
+            columns[key] = lambda row, values=values: str(values[row])
+        elif modality.kind == "numbers":
+            for index, column in enumerate(modality.columns):
+                columns[f"{key}:{column}"] = lambda row, v=values, i=index: round(float(v[row, i]), 6)
+    return columns
+
+
+def records(part, preprocessor):
+    """Yields a dict for each row of `Answers`: its line and id, where it has them, and its columns."""
+    columns = columns_of(preprocessor, part.answers)
+    count = len(next(iter(part.answers.values())))
+    for row in range(count):
+        record = {} if part.lines is None else {"line": int(part.lines[row])}
+        if part.ids is not None:
+            record["id"] = str(part.ids[row])
+        yield {**record, **{title: value(row) for title, value in columns.items()}}
+
+
+def write_answers(path, parts, preprocessor):
+    """Writes every row of an iterable of `Answers`, whole or not at all, as the suffix of `path` says."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            write = _write_csv if path.suffix == ".csv" else _write_jsonl
+            write(file, (record for part in parts for record in records(part, preprocessor)))
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def _write_csv(file, rows):
+    writer = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _write_jsonl(file, rows):
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")

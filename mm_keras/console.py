@@ -1,0 +1,320 @@
+"""How results look on a terminal; plain and wide when the output is not one. Imports no TensorFlow."""
+
+import os
+import shlex
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPED_WIDTH = 160
+MOST_ROWS = 20
+MOST_CLASSES = 30
+BEST_CLASSES = 5
+BAR = 30
+EXAMPLES = {"image": "picture.png", "audio": "sound.wav", "text": "some words", "features": "vector.npy"}
+
+
+def make_console(stderr=False):
+    """Returns a rich Console that takes no text for markup: paths with [brackets] stay as they are."""
+    stream = sys.stderr if stderr else sys.stdout
+    wide = not stream.isatty() and "COLUMNS" not in os.environ
+    width = PIPED_WIDTH if wide else None
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def show_error(title, text):
+    out = make_console(stderr=True)
+    parts = [(f"{title}: ", "bold red")] if title else []
+    out.print(Text.assemble(*parts, text), soft_wrap=not out.is_terminal)
+
+
+@contextmanager
+def working(out, text):
+    """Shows that something takes a while; nothing where the output is no terminal."""
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(Text(f"{text} ..."), spinner_style="cyan"):
+        yield
+
+
+def percent(share):
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def duration(seconds):
+    """Returns "0.4 s", "12 s", "2:05" or "1:02:05"."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def size(count):
+    """Returns "812 B", "34.5 kB" or "2.5 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def difference(value):
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def make_table(*titles):
+    """Returns a table; a title that ends in "<" heads a column of text, any other one of numbers."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in titles:
+        if name.endswith("<"):
+            table.add_column(name[:-1], justify="left", overflow="fold")
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def show_table(out, table, title=""):
+    out.print(f"\n{title}".rstrip(), style="bold")
+    out.print(table)
+
+
+def make_list():
+    """Returns a grid of names and values."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def show_commands(out, commands, title="Next"):
+    """Prints commands to type, each on a line of its own that is never broken."""
+    out.print(f"\n{title}", style="bold")
+    for command in commands:
+        out.print(f"  {command}", style="cyan", soft_wrap=True)
+
+
+def show_paths(out, title, paths):
+    for index, path in enumerate(paths):
+        out.print(f"{title if not index else '':{len(title)}}  {path}", soft_wrap=True)
+
+
+def show_step(out, number, text):
+    out.print(f"\n{number}/5  {text}", style="bold cyan")
+
+
+def describe(name, part):
+    """Returns a modality or output in a few words."""
+    if part.kind == "image":
+        words = f"image {part.size[0]} x {part.size[1]}, " + ("grey" if part.channels == 1 else "colour")
+    elif part.kind == "audio":
+        words = f"audio, {part.seconds:g} s at {part.rate:,} Hz"
+    elif part.kind == "text":
+        words = f"text, up to {part.length} tokens"
+    elif part.kind == "features":
+        words = f"features {' x '.join(map(str, part.shape))}"
+    elif part.kind == "numbers":
+        words = f"numbers ({', '.join(part.columns)})"
+    elif part.kind == "autoencoder":
+        words = f"autoencoder of {', '.join(part.modalities)}"
+    else:
+        words = f"{'multi-label ' if part.multi_label else ''}classification of column {part.column}"
+    return words
+
+
+def show_spec(out, spec, rows=None):
+    """Prints inputs and outputs of a spec, and how many rows each split has, if they are counted."""
+    grid = make_list()
+    for title, parts in (("Input", spec.modalities), ("Output", spec.outputs)):
+        for name, part in parts.items():
+            grid.add_row(title, f"{name}: {describe(name, part)}")
+            title = ""
+    if rows:
+        grid.add_row("Rows", ", ".join(f"{count:,} {split}" for split, count in rows.items() if count))
+    out.print(grid)
+
+
+def show_written_spec(out, spec, path):
+    show_spec(out, spec)
+    show_paths(out, "Written", [path])
+    out.print("Read it through; it says what each line does.", style="dim")
+    show_commands(out, [f"mm-keras train {shlex.quote(str(path))}"])
+
+
+def show_data(out, spec, folder):
+    show_paths(out, "Data", [Path(folder) / "manifest.csv"])
+    show_paths(out, "Spec", [Path(folder) / "spec.yaml"])
+
+
+def show_evaluation(out, result, classes=True):
+    """Prints what `evaluate` returned."""
+    title = f"{result['rows']:,} {result['split']} rows, loss {result['loss']:.4f}"
+    show_table(out, _outputs_table(result["outputs"]), title)
+    classified = {name: output for name, output in result["outputs"].items() if "classes" in output}
+    for name, output in classified.items() if classes else ():
+        _show_classes(out, name, output)
+    if classified:
+        table = _subsets_table(result["subsets"], list(classified))
+        show_table(out, table, "With each subset of the modalities")
+
+
+def _outputs_table(outputs):
+    table = make_table("Output<", "Loss", "Measures<")
+    for name, output in outputs.items():
+        shown = [
+            f"{metric.replace('_', ' ').replace(' f1', ' F1')} {_measure(metric, value)}"
+            for metric, value in output.items()
+            if metric != "loss" and isinstance(value, (int, float))
+        ]
+        table.add_row(name, f"{output['loss']:.4f}", ", ".join(shown))
+    return table
+
+
+def _measure(metric, value):
+    return percent(value) if metric.endswith(("accuracy", "f1")) else f"{value:.4g}"
+
+
+def _show_classes(out, name, output):
+    """Prints the table of the classes; of many, those that are told worst."""
+    rows = [(label, output["classes"][label]) for label in output["labels"]]
+    title = f"Classes of {name}"
+    if len(rows) > MOST_CLASSES:
+        title += f": the {MOST_CLASSES} lowest F1 of {len(rows)}"
+        rows = sorted(rows, key=lambda row: row[1]["f1-score"])[:MOST_CLASSES]
+    table = make_table("Class<", "Precision", "Recall", "F1", "Rows")
+    for label, scores in rows:
+        shares = [percent(scores[key]) for key in ("precision", "recall", "f1-score")]
+        table.add_row(label, *shares, f"{scores['support']:,.0f}")
+    show_table(out, table, title)
+
+
+def _subsets_table(subsets, names):
+    titles = ["Accuracy"] if len(names) == 1 else names
+    table = make_table("Modalities present<", *titles)
+    for subset, accuracies in subsets.items():
+        table.add_row(subset.replace("+", " + "), *[percent(accuracies.get(name)) for name in names])
+    return table
+
+
+def artefacts(result):
+    """Yields (format, artefact) of what `export` returned."""
+    for kind, name in (("saved_model", "SavedModel"), ("tflite", "TFLite")):
+        if kind in result:
+            yield name, result[kind]
+
+
+def latency(parity):
+    """Returns the milliseconds of one example: of `serving_default` where there are several signatures."""
+    times = parity["latency_ms"]
+    if isinstance(times, dict):
+        times = times.get("serving_default", next(iter(times.values()), None))
+    return "-" if times is None else f"{times:.2f} ms"
+
+
+def show_export(out, result):
+    """Prints what `export` returned."""
+    table = make_table("Artefact<", "Size", "Largest difference", "Equal labels", "One example")
+    for name, artefact in artefacts(result):
+        parity = artefact["parity"]
+        table.add_row(
+            name,
+            size(artefact["bytes"]),
+            difference(parity["max_difference"]),
+            percent(parity["equal_labels"]),
+            latency(parity),
+        )
+    show_table(out, table)
+    checked = next(artefact["parity"] for _, artefact in artefacts(result))
+    words = f"on {checked['rows']:,} examples; a difference of {checked['tolerance']:g} is allowed."
+    out.print(f"Compared with the Keras model {words}\n", style="dim")
+    for name, artefact in artefacts(result):
+        show_paths(out, f"{name:10}", [artefact["path"]])
+
+
+def example_options(modalities):
+    """Returns the options of `predict` for one example of these modalities, to be filled in by a person."""
+    words = []
+    for name, modality in modalities.items():
+        numbers = ",".join(str(i + 1) for i in range(len(getattr(modality, "columns", None) or ())))
+        words.append(f"--{name} {shlex.quote(EXAMPLES.get(modality.kind, numbers))}")
+    return " ".join(words)
+
+
+def predict_commands(result, modalities):
+    options = example_options(modalities)
+    paths = [shlex.quote(artefact["path"]) for _, artefact in artefacts(result)]
+    return [f"mm-keras predict {path} {options}" for path in paths]
+
+
+def show_example(out, answers, preprocessor):
+    """Prints the answers to one example: of each classification the best classes."""
+    for name, labels in preprocessor.labels.items():
+        scores = answers[f"{name}_scores"][0]
+        answer = str(answers[name][0])
+        out.print(Text.assemble((f"{name}: ", "bold"), (answer or "none of the labels", "bold green")))
+        mark = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if out.encoding.startswith("utf") else "#"
+        table = make_table("Class<", "Score", "<")
+        for index in np.argsort(-scores, kind="stable")[:BEST_CLASSES]:
+            score = float(scores[index])
+            table.add_row(labels[index], percent(score), Text(mark * round(BAR * score), "cyan"))
+        show_table(out, table)
+    for key, values in answers.items():
+        if preprocessor.reconstructed(key):
+            read = values[0] if values.dtype.kind in "OU" else f"{values.shape[1:]} values; Python gives them"
+            out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
+
+
+def show_answers(out, part, preprocessor, count):
+    """Prints the answers to the first rows of a manifest of `count` rows."""
+    names = [name for name in preprocessor.labels if name in part.answers]
+    texts = [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
+    titles = ["Line", *(["Id<"] if part.ids is not None else [])]
+    titles += [title for name in names for title in (f"{name}<", "Score")]
+    table = make_table(*titles, *[f"{key}<" for key in texts])
+    for row, line in enumerate(part.lines):
+        cells = [str(line), *([str(part.ids[row])] if part.ids is not None else [])]
+        for name in names:
+            score = float(part.answers[f"{name}_scores"][row].max())
+            cells += [str(part.answers[name][row]), percent(score)]
+        table.add_row(*cells, *[str(part.answers[key][row]) for key in texts])
+    show_table(out, table)
+    shown = len(part.lines)
+    if count > shown:
+        out.print(f"The first {shown} of {count:,} rows. All of them: --output answers.csv", style="dim")
+
+
+def show_comparison(out, comparison):
+    """Prints the answers of the three models to the same examples, side by side."""
+    kinds = [kind for kind in ("Keras", "SavedModel", "TFLite") if kind in comparison[0].answers]
+    table = make_table("Row<", "Given<", "True<", *[f"{kind}<" for kind in kinds])
+    for row in comparison:
+        cells = [f"{row.answers[kind][0]} {percent(row.answers[kind][1]):>6}" for kind in kinds]
+        table.add_row(row.name, " + ".join(row.given), row.truth, *cells)
+    show_table(out, table)
+
+
+def show_quickstart(out, steps):
+    """Prints the one table that quickstart ends with, and what to type next."""
+    out.print("\nAll in one", style="bold cyan")
+    grid = make_list()
+    name = next(iter(steps.spec.of_kind("classification")))
+    subsets = steps.evaluation["subsets"]
+    for index, (subset, accuracy) in enumerate(subsets.items()):
+        grid.add_row(
+            "Accuracy" if not index else "", f"{percent(accuracy[name]):>6}  {subset.replace('+', ' + ')}"
+        )
+    for title, artefact in artefacts(steps.exported):
+        parity = artefact["parity"]
+        words = f"{size(artefact['bytes'])}, {latency(parity)} an example, largest difference "
+        words += f"{difference(parity['max_difference'])}, equal labels {percent(parity['equal_labels'])}"
+        grid.add_row(title, words)
+    grid.add_row("Time", duration(steps.seconds))
+    out.print(grid)
+    show_commands(out, steps.next_commands())

@@ -1,0 +1,46 @@
+"""Set up before any test: two logical devices, quiet TensorFlow, seeds, and the `core` selection."""
+
+import os
+import random
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import hypothesis
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+SEED = 7
+TESTS = Path(__file__).parent
+CORE_FOLDERS = ("encoders", "fusion", "heads")
+
+# Distribution is tested on one computer; the number of devices is fixed once TensorFlow initialises.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+hypothesis.settings.register_profile("mm_keras", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("mm_keras")
+
+
+def pytest_collection_modifyitems(items):
+    other_backend = keras.config.backend() != "tensorflow"
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in CORE_FOLDERS:
+            item.add_marker(pytest.mark.core)
+        if other_backend and item.get_closest_marker("tensorflow"):
+            item.add_marker(pytest.mark.skip(reason="needs Keras's TensorFlow backend"))
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    """Each test begins with the same seeds and with float32, whatever the one before it did."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    keras.utils.set_random_seed(SEED)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")

@@ -1,0 +1,85 @@
+"""The spec's own rules: defaults, names, values that exclude each other."""
+
+import copy
+
+import pytest
+from pydantic import ValidationError
+
+from mm_keras.spec import Spec
+
+BASE = {
+    "name": "digits",
+    "data": {"manifest": "manifest.csv"},
+    "modalities": {"image": {"kind": "image"}, "sound": {"kind": "audio", "column": "wav"}},
+    "outputs": {"label": {"kind": "classification"}},
+}
+
+
+def spec_with(**parts):
+    return Spec(**{**copy.deepcopy(BASE), **parts})
+
+
+def test_columns_default_to_names():
+    spec = spec_with(modalities={**BASE["modalities"], "age": {"kind": "numbers"}})
+    assert spec.modalities["image"].column == "image"
+    assert spec.modalities["sound"].column == "wav"
+    assert spec.modalities["age"].columns == ["age"]
+    assert spec.outputs["label"].column == "label"
+
+
+def test_autoencoder_rebuilds_every_modality_in_sorted_order():
+    spec = spec_with(outputs={"rebuilt": {"kind": "autoencoder"}, "label": {"kind": "classification"}})
+    assert spec.output_names == ["rebuilt_image", "rebuilt_sound", "label"]
+    assert spec.modality_names == ["image", "sound"]
+
+
+def test_autoencoder_modality_named_twice_is_rebuilt_once():
+    spec = spec_with(outputs={"r": {"kind": "autoencoder", "modalities": ["sound", "sound"]}})
+    assert spec.output_names == ["r_sound"]
+
+
+def test_number_labels_of_class_weights_are_text():
+    spec = spec_with(outputs={"label": {"kind": "classification", "class_weights": {3: 2.0}}})
+    assert spec.outputs["label"].class_weights == {"3": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"outputs": {"image": {"kind": "classification", "column": "y"}}}, "a name that no modality has"),
+        ({"outputs": {"present": {"kind": "classification"}}}, "names other than `present`, `embedding`"),
+        (
+            {"outputs": {"r": {"kind": "autoencoder", "modalities": ["imag"]}}},
+            "`outputs.r.modalities` expects names among `image`, `sound`. "
+            "Received: `imag`. Did you mean `image`?",
+        ),
+        (
+            {"outputs": {"r": {"kind": "autoencoder"}, "r_image": {"kind": "classification"}}},
+            "no modality or other output named `r_image`",
+        ),
+        (
+            {"outputs": {"label": {"kind": "classification", "column": "wav"}}},
+            "`wav`, read by modality `sound`",
+        ),
+        ({"data": {"manifest": "m", "split": {"validation": 0.5, "test": 0.5}}}, "validation=0.5, test=0.5"),
+        ({"modalities": {"s": {"kind": "audio", "seconds": 0.01}}}, "at least `encoder.window`"),
+        (
+            {"modalities": {"f": {"kind": "features", "shape": [4], "encoder": {"kind": "gru"}}}},
+            "`dense` where `shape` is one vector",
+        ),
+        ({"modalities": {"n": {"kind": "numbers", "columns": ["a", "b", "a"]}}}, "`a` 2 times"),
+    ],
+)
+def test_values_that_exclude_each_other_are_refused(parts, words):
+    with pytest.raises(ValidationError) as caught:
+        spec_with(**parts)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"epochs": True}, {"epochs": "40"}, {"batch_size": 2.5}, {"learning_rate": "1e-3"}, {"warmup": 1}],
+)
+def test_numbers_are_not_guessed_from_other_types(training):
+    with pytest.raises(ValidationError):
+        spec_with(training=training)
