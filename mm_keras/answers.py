@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import re
+import shlex
 import tempfile
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from mm_keras.data.table import ManifestError
 SUFFIXES = (".csv", ".jsonl")
 PATH_KINDS = ("image", "audio", "features")
 ROWS_AT_ONCE = 256
+# What an assertion of a graph says stands in brackets.
+SENTENCES = re.compile(r"\[(?P<assertion>`[^`]+` expects .+)\]$|(?P<plain>`[^`]+` expects .+)$")
 
 
 @dataclass
@@ -88,14 +92,9 @@ def read_example(options, preprocessor):
         if value.strip():
             cells[name] = [_read_cell(name, modalities[name], value)]
     if not cells:
-        options = " ".join(f"[--{name} {_placeholder(modality)}]" for name, modality in modalities.items())
-        fix = f"Give at least one of {options}, or a manifest."
+        fix = f"Give at least one of {listing(f'--{name}' for name in modalities)}, or a manifest."
         raise ValueError(message("predict", "an example or a manifest", "neither", fix))
     return cells
-
-
-def _placeholder(modality):
-    return {"text": "TEXT", "numbers": "N,N"}.get(modality.kind, "FILE")
 
 
 def _read_cell(name, modality, value):
@@ -120,9 +119,32 @@ def _read_numbers(name, columns, value):
         raise ValueError(message(f"--{name}", expected, value, fix)) from error
 
 
+def example_options(data, most=60):
+    """Returns the options that ask for a real row of `Datasets`, the first one with every modality if any."""
+    manifest = data.manifest
+    rows = next(data.rows[split] for split in ("test", "validation", "train") if len(data.rows[split]))
+    row = rows[np.argmax(manifest.present[rows].sum(axis=1))]
+    words = []
+    for index, (name, modality) in enumerate(data.preprocessor.modalities.items()):
+        cell = manifest.cells[name][row]
+        if not manifest.present[row, index]:
+            continue
+        if modality.kind == "numbers":
+            text = ",".join("" if np.isnan(number) else f"{number:g}" for number in cell)
+        elif modality.kind == "text":
+            text = textwrap.shorten(cell, most, placeholder="")
+        else:
+            near = os.path.relpath(cell)
+            text = cell if near.startswith("..") else near
+        words.append(
+            f"--{name}={shlex.quote(text)}" if text.startswith("-") else f"--{name} {shlex.quote(text)}"
+        )
+    return " ".join(words)
+
+
 def predict_example(predictor, cells):
     """Returns the `Answers` to one example."""
-    with _naming(predictor, cells, "the example"):
+    with _naming(predictor, cells, "predict"):
         return Answers(predictor.predict(cells))
 
 
@@ -167,23 +189,33 @@ def _find_fault(predictor, cells, lines):
 
 @contextmanager
 def _naming(predictor, cells, place):
-    """Turns whatever a row of cells raises into an error that names the place and the row's files."""
+    """Turns what a row of cells raises into an error that names the place and the row's files."""
     try:
         yield
     except Exception as error:
-        files = [
-            str(column[0])
-            for name, column in sorted(cells.items())
-            if predictor.preprocessor.modalities[name].kind in PATH_KINDS and column[0]
-        ]
-        reason = str(getattr(error, "message", None) or error).strip().splitlines()[0]
-        named = [file for file in files if file in reason] or files
-        if not named:
+        reason = _reason_of(error)
+        files = {
+            modality.kind: str(cells[name][0])
+            for name, modality in predictor.preprocessor.modalities.items()
+            if modality.kind in PATH_KINDS and name in cells and cells[name][0]
+        }
+        if not files:
             raise
-        reason = re.sub(r"^`predict` expects .*? Received: row 1: ", "", reason)
-        fix = "Replace the file, or leave it out: the modality is then missing."
-        received = f"{listing(named)}: {reason}" if named[0] not in reason else reason
-        raise ManifestError(message(place, "files that can be read", received, fix)) from error
+        # A decoder is named after the kind that it reads.
+        named = [file for kind, file in files.items() if f"decode_{kind}" in reason] or list(files.values())
+        if not any(file in reason for file in named):
+            reason = f"{', '.join(named)}: {reason}"
+        raise ManifestError(f"{place}: {reason}") from error
+
+
+def _reason_of(error):
+    """Returns the sentences of the package inside an error, without TensorFlow's words around them."""
+    lines = str(getattr(error, "message", None) or error).strip().splitlines()
+    found = [match for match in map(SENTENCES.search, lines) if match]
+    if not found:
+        return lines[-1].strip() if lines else type(error).__name__
+    reason = found[-1]["assertion"] or found[-1]["plain"]
+    return reason.replace("row 1: ", "").replace("\\\\", "\\")
 
 
 def columns_of(preprocessor, answers):

@@ -3,6 +3,7 @@
 Commands import what they need when they run, so that `--help` does not wait for TensorFlow.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -17,14 +18,12 @@ from mm_keras import __version__
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
     "ABSL_MIN_LOG_LEVEL": "3",
-    "GRPC_VERBOSITY": "ERROR",
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "Agg",
 }
-# Raised for a wrong command line; typer shows them itself. The fourth last is above all of click's own.
+# For a wrong command line; typer shows them itself. The fourth last class is above all of click's own.
 PARSER_ERRORS = (typer.Exit, typer.Abort, typer.BadParameter.__mro__[-4])
 DEBUG = "--debug"
-
 
 Split = StrEnum("Split", ["train", "validation", "test"])
 Format = StrEnum("Format", ["saved_model", "tflite"])
@@ -47,19 +46,17 @@ class Commands(typer.core.TyperGroup):
         except (*PARSER_ERRORS, BrokenPipeError):
             raise
         except KeyboardInterrupt as stop:
-            console = _console()
-            console.show_error("Stopped", str(stop) or "nothing more is written.")
+            _show_error("Stopped", str(stop) or "nothing more is written.")
             raise typer.Exit(130) from None
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            console = _console()
             # Messages of the package, and of wrong values and files, are written for the user.
             if isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("mm_keras."):
-                console.show_error("Error", str(error))
+                _show_error("Error", str(error))
                 raise typer.Exit(2) from None
-            console.show_error("Unexpected error", f"{type(error).__name__}: {error}")
-            console.show_error("", f"Run it again with {DEBUG} for the traceback.")
+            _show_error("Unexpected error", f"{type(error).__name__}: {error}")
+            _show_error("", f"Run it again with {DEBUG} for the traceback.")
             raise typer.Exit(1) from None
 
 
@@ -96,8 +93,9 @@ def _start(
 ):
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if not sys.warnoptions:  # The user's own choice wins here too.
+    if not (debug or sys.warnoptions):
         warnings.simplefilter("ignore")
+        logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
 
 
 @app.command()
@@ -124,8 +122,7 @@ def init(
     text = infer_spec(manifest, folder=output.parent)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
-    out = console.make_console()
-    console.show_written_spec(out, load_spec(output), output)
+    console.show_written_spec(console.make_console(), load_spec(output), output)
 
 
 @app.command()
@@ -145,11 +142,17 @@ def train(
     Example: mm-keras train spec.yaml --epochs 20 --set training.batch_size=128
     """
     from mm_keras import console
+    from mm_keras.data.manifest import load_manifest
     from mm_keras.overrides import override
 
     settings = [*(settings or []), *([f"training.epochs={epochs}"] if epochs else [])]
     out = console.make_console()
-    _train(out, override(spec, settings), runs)
+    spec = override(spec, settings)
+    # Read here too, so that a fault of the table is told before TensorFlow is loaded.
+    rows = console.show_start(out, spec, load_manifest(spec))
+    with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
+    progress.train_watched(out, spec, runs, rows)
 
 
 @app.command()
@@ -196,7 +199,7 @@ def export(
 
     Example: mm-keras export runs/keypad --format tflite
     """
-    from mm_keras import console
+    from mm_keras import answers, console
 
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
@@ -211,7 +214,7 @@ def export(
     with console.working(out, "Exporting, reloading and comparing"):
         result = export_model(loaded.model, loaded.spec, data, output)
     console.show_export(out, result)
-    console.show_commands(out, console.predict_commands(result, loaded.preprocessor.modalities))
+    console.show_commands(out, console.predict_commands(result, answers.example_options(data)))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -272,8 +275,7 @@ def predict(
                 parts = answers.predict_rows(predictor, table, progress=advance)
                 answers.write_answers(output, parts, predictor.preprocessor)
         else:
-            with console.working(out, "Predicting"):
-                part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
+            part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
             console.show_answers(out, part, predictor.preprocessor, count)
     if output:
         console.show_paths(out, "Written", [output])
@@ -294,25 +296,9 @@ def quickstart(
 
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
+        from mm_keras import progress
         from mm_keras.quickstart import Quickstart
-    steps = Quickstart(folder, epochs=epochs)
-    console.show_step(out, 1, "Write the data set: which key of a telephone keypad was meant?")
-    console.show_data(out, steps.write(), steps.folder)
-    console.show_step(out, 2, "Train a classifier and an autoencoder in one graph")
-    steps.run, steps.data = _train(out, steps.spec, steps.runs, commands=False)
-    console.show_step(out, 3, "Evaluate, with each subset of the modalities")
-    with console.working(out, "Evaluating the test rows"):
-        steps.evaluate()
-    console.show_evaluation(out, steps.evaluation, classes=False)
-    console.show_step(out, 4, "Export, reload in a fresh process, compare")
-    with console.working(out, "Exporting"):
-        steps.export()
-    console.show_export(out, steps.exported)
-    console.show_step(out, 5, "Ask Keras, the SavedModel and the TFLite file the same")
-    with console.working(out, "Predicting"):
-        steps.compare()
-    console.show_comparison(out, steps.comparison)
-    console.show_quickstart(out, steps)
+    progress.watch_quickstart(out, Quickstart(folder, epochs=epochs))
 
 
 @app.command()
@@ -328,20 +314,7 @@ def schema():
     typer.echo(json.dumps(spec_schema(), indent=2))
 
 
-def _train(out, spec, runs, commands=True):
-    """Trains under a live display, shows how it ended, and returns (Run, Datasets)."""
-    from mm_keras import console
-    from mm_keras.data.manifest import load_manifest
+def _show_error(title, text):
+    from mm_keras.console import show_error
 
-    # Read here too, so that a fault of the table is told before TensorFlow is loaded.
-    rows = {split: len(rows) for split, rows in load_manifest(spec).splits.items()}
-    console.show_spec(out, spec, rows)
-    with console.working(out, "Starting TensorFlow"):
-        from mm_keras import progress
-    return progress.train_watched(out, spec, runs, rows["train"], commands)
-
-
-def _console():
-    from mm_keras import console
-
-    return console
+    show_error(title, text)

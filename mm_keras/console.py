@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from rich import box
@@ -17,7 +16,6 @@ MOST_ROWS = 20
 MOST_CLASSES = 30
 BEST_CLASSES = 5
 BAR = 30
-EXAMPLES = {"image": "picture.png", "audio": "sound.wav", "text": "some words", "features": "vector.npy"}
 
 
 def make_console(stderr=False):
@@ -106,10 +104,6 @@ def show_paths(out, title, paths):
         out.print(f"{title if not index else '':{len(title)}}  {path}", soft_wrap=True)
 
 
-def show_step(out, number, text):
-    out.print(f"\n{number}/5  {text}", style="bold cyan")
-
-
 def describe(name, part):
     """Returns a modality or output in a few words."""
     if part.kind == "image":
@@ -129,15 +123,22 @@ def describe(name, part):
     return words
 
 
-def show_spec(out, spec, rows=None):
-    """Prints inputs and outputs of a spec, and how many rows each split has, if they are counted."""
+def show_start(out, spec, manifest):
+    """Prints what is learned from how many rows, and returns the number of training rows."""
+    counts = {split: len(rows) for split, rows in manifest.splits.items()}
+    show_spec(out, spec, counts)
+    return counts["train"]
+
+
+def show_spec(out, spec, counts=()):
+    """Prints inputs and outputs of a spec, and the counts, split -> rows, where they are known."""
     grid = make_list()
     for title, parts in (("Input", spec.modalities), ("Output", spec.outputs)):
         for name, part in parts.items():
             grid.add_row(title, f"{name}: {describe(name, part)}")
             title = ""
-    if rows:
-        grid.add_row("Rows", ", ".join(f"{count:,} {split}" for split, count in rows.items() if count))
+    if counts:
+        grid.add_row("Rows", ", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     out.print(grid)
 
 
@@ -146,11 +147,6 @@ def show_written_spec(out, spec, path):
     show_paths(out, "Written", [path])
     out.print("Read it through; it says what each line does.", style="dim")
     show_commands(out, [f"mm-keras train {shlex.quote(str(path))}"])
-
-
-def show_data(out, spec, folder):
-    show_paths(out, "Data", [Path(folder) / "manifest.csv"])
-    show_paths(out, "Spec", [Path(folder) / "spec.yaml"])
 
 
 def show_evaluation(out, result, classes=True):
@@ -238,17 +234,7 @@ def show_export(out, result):
         show_paths(out, f"{name:10}", [artefact["path"]])
 
 
-def example_options(modalities):
-    """Returns the options of `predict` for one example of these modalities, to be filled in by a person."""
-    words = []
-    for name, modality in modalities.items():
-        numbers = ",".join(str(i + 1) for i in range(len(getattr(modality, "columns", None) or ())))
-        words.append(f"--{name} {shlex.quote(EXAMPLES.get(modality.kind, numbers))}")
-    return " ".join(words)
-
-
-def predict_commands(result, modalities):
-    options = example_options(modalities)
+def predict_commands(result, options):
     paths = [shlex.quote(artefact["path"]) for _, artefact in artefacts(result)]
     return [f"mm-keras predict {path} {options}" for path in paths]
 

@@ -11,7 +11,20 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from mm_keras.console import duration, make_list, percent, show_commands, show_paths
+from mm_keras.console import (
+    duration,
+    make_list,
+    percent,
+    show_commands,
+    show_comparison,
+    show_evaluation,
+    show_export,
+    show_paths,
+    show_quickstart,
+    show_start,
+    working,
+)
+from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.run_folder import BEST
 from mm_keras.training import train
@@ -114,9 +127,15 @@ class TrainingProgress(keras.callbacks.Callback):
             titles = [title for title, *_ in self.columns]
             self.console.print(self._line("Epoch", titles, "Rows/s", "Left", ""))
         values = [show(logs[key]) for _, key, show in self.columns]
-        left = self._epoch_seconds() * (self.epochs - epoch - 1)
+        left = self._epoch_seconds() * (self.epochs - epoch - 1)  # 0 in the last epoch.
         speed = f"{self.rows / self._steady_seconds():,.0f}"
-        line = self._line(f"{epoch + 1}/{self.epochs}", values, speed, duration(left), MARK if better else "")
+        line = self._line(
+            f"{epoch + 1}/{self.epochs}",
+            values,
+            speed,
+            duration(left) if left else "",
+            MARK if better else "",
+        )
         if better:
             line.highlight_words([MARK], "bold green")
         self.console.print(line)
@@ -249,3 +268,31 @@ def train_watched(console, spec, runs, rows, commands=True):
         raise KeyboardInterrupt(f"{words}.") from None
     show_training(console, run, watch, commands)
     return run, data
+
+
+def watch_quickstart(console, steps):
+    """Takes the steps of a `Quickstart` and shows what each gives."""
+    _show_step(console, 1, "Write the data set: which key of a telephone keypad was meant?")
+    steps.write()
+    show_paths(console, "Data", [steps.folder / "manifest.csv"])
+    show_paths(console, "Spec", [steps.folder / "spec.yaml"])
+    _show_step(console, 2, "Train a classifier and an autoencoder in one graph")
+    rows = show_start(console, steps.spec, load_manifest(steps.spec))
+    steps.run, steps.data = train_watched(console, steps.spec, steps.runs, rows, commands=False)
+    _show_step(console, 3, "Evaluate, with each subset of the modalities")
+    with working(console, "Evaluating the test rows"):
+        steps.evaluate()
+    show_evaluation(console, steps.evaluation, classes=False)
+    _show_step(console, 4, "Export, reload in a fresh process, compare")
+    with working(console, "Exporting"):
+        steps.export()
+    show_export(console, steps.exported)
+    _show_step(console, 5, "Ask Keras, the SavedModel and the TFLite file the same")
+    with working(console, "Predicting"):
+        steps.compare()
+    show_comparison(console, steps.comparison)
+    show_quickstart(console, steps)
+
+
+def _show_step(console, number, text):
+    console.print(f"\n{number}/5  {text}", style="bold cyan")

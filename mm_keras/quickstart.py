@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mm_keras.answers import example_options
 from mm_keras.data.keypad import SCANS, write_keypad
 from mm_keras.evaluation import evaluate, write_report
 from mm_keras.exporting import export
@@ -58,7 +59,7 @@ training:
 export:
   formats: [saved_model, tflite]
 """
-TAKEN_AWAY = ((), (), (), ("audio",), ("image", "note"))  # What the compared rows are asked without.
+TAKEN_AWAY = ((), (), (), ("audio",), ("image", "note"))  # From each of the rows that are compared.
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Quickstart:
         return time.perf_counter() - self.began
 
     def write(self):
-        """Writes the data set and its spec and returns the Spec; a spec that is there is used as it stands."""
+        """Writes the data set and its spec, and returns the Spec. A spec that is there is used as it is."""
         write_keypad(self.folder, rows=self.rows)
         path = self.folder / "spec.yaml"
         if not path.exists():
@@ -152,12 +153,9 @@ class Quickstart:
         model = self.exported[next(kind for kind in ("tflite", "saved_model") if kind in self.exported)][
             "path"
         ]
-        manifest = self.data.manifest
-        row = self.data.rows["test"][0]
-        image = Path(manifest.cells["image"][row]).relative_to(manifest.root)
-        picture, table = shlex.quote(str(self.folder / image)), shlex.quote(str(self.folder / "manifest.csv"))
+        table = shlex.quote(str(self.folder / "manifest.csv"))
         return [
-            f'mm-keras predict {shlex.quote(model)} --image {picture} --note "press seven"',
+            f"mm-keras predict {shlex.quote(model)} {example_options(self.data)}",
             f"mm-keras predict {shlex.quote(str(self.run.folder))} {table} --output answers.csv",
             "mm-keras init YOUR_MANIFEST.csv",
         ]

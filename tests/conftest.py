@@ -13,6 +13,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
+
+from mm_keras.exporting import export
+from mm_keras.training import train
 
 SEED = 7
 TESTS = Path(__file__).parent
@@ -44,3 +48,23 @@ def _same_start():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def tiny_manifest(tmp_path_factory):
+    """The manifest of the tiny data set; a test that changes a file copies its folder first."""
+    return tiny.write_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_manifest, tmp_path_factory):
+    """(Run, Datasets) of one training of all five modalities and all three outputs."""
+    keras.utils.set_random_seed(SEED)
+    return train(tiny.tiny_spec(tiny_manifest), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    """What `export` returned for that run."""
+    run, data = trained
+    return export(run.model, run.spec, data, tmp_path_factory.mktemp("saved_models") / "tiny")

@@ -11,7 +11,7 @@ LINES = 320
 FOLDERS = ("data", "encoders", "fusion", "heads")
 RANKS = {
     "checks": 0,
-    **dict.fromkeys(("spec", "spec_file", "spec_errors", "log_mel"), 1),
+    **dict.fromkeys(("spec", "spec_modalities", "spec_places", "spec_file", "spec_errors", "log_mel"), 1),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     "model": 3,
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),

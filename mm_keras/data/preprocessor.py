@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from mm_keras.checks import listing, message
 from mm_keras.data import transforms
-from mm_keras.spec import AnyOutput, Modality
+from mm_keras.spec import AnyOutput
+from mm_keras.spec_modalities import Modality
 
 FORMAT = 1
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.checks import message
-from mm_keras.evaluation.scores import classification_scores, predicted_classes
+from mm_keras.evaluation.scores import classification_scores, predicted_classes, right_rows
 from mm_keras.model import loss_weights, make_heads
 
 MOST_SUBSETS_OF = 6
@@ -50,22 +50,22 @@ def evaluate(model, spec, data, split="test"):
     heads = make_heads(spec, data.preprocessor)
     subsets = subsets_of(spec.modality_names)
     meters = {key: _Meter(head) for key, head in heads.items()}
-    classified = {name: [] for name in spec.of_kind("classification")}
+    classified = {name: {subset: [] for subset in subsets} for name in spec.of_kind("classification")}
     encode, decide = _cut(model)
     for inputs, targets, weights in batches:
         embeddings, present = encode(inputs), inputs["present"]
         for subset in subsets:
-            mask = tf.constant([float(name in subset) for name in spec.modality_names])
-            outputs = decide(embeddings, present * mask)
-            kept = tf.reduce_max(present * mask, axis=1).numpy() > 0
-            for name, rows in classified.items():
-                rows.append(
-                    (subset, targets[name].numpy(), outputs[name].numpy(), kept, weights[name].numpy())
-                )
-            if len(subset) == len(spec.modality_names):
-                for key, meter in meters.items():
-                    meter.add(targets[key], outputs[key], weights[key])
-    return _collect(spec, data, split, subsets, meters, classified)
+            here = present * tf.constant([float(name in subset) for name in spec.modality_names])
+            outputs = decide(embeddings, here)
+            kept = tf.reduce_any(here > 0, axis=1)
+            for name, answers in classified.items():
+                used = (kept & (weights[name] > 0)).numpy()
+                part = spec.outputs[name]
+                pair = [predicted_classes(x[name].numpy()[used], part) for x in (targets, outputs)]
+                answers[subset].append(pair)
+        for key, meter in meters.items():  # The last subset is the whole row.
+            meter.add(targets[key], outputs[key], weights[key])
+    return _collect(spec, data, split, meters, classified)
 
 
 class _Meter:
@@ -105,20 +105,17 @@ def _cut(model):
     return encode, decide
 
 
-def _collect(spec, data, split, subsets, meters, classified):
+def _collect(spec, data, split, meters, classified):
     outputs = {key: meter.result() for key, meter in meters.items()}
-    table = {subset_name(subset): {} for subset in subsets}
-    for name, rows in classified.items():
+    table = {}
+    for name, subsets in classified.items():
         part, labels = spec.outputs[name], data.preprocessor.labels[name]
-        for subset in subsets:
-            picked = [row[1:] for row in rows if row[0] == subset]
-            target, scores, kept, weight = (np.concatenate(column) for column in zip(*picked, strict=True))
-            used = kept & (weight > 0)
-            true, guess = (predicted_classes(x[used], part) for x in (target, scores))
-            right = np.all(true == guess, axis=-1) if part.multi_label else true == guess
-            table[subset_name(subset)][name] = float(right.mean()) if used.any() else None
-            if len(subset) == len(spec.modality_names):
-                outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
+        for subset, pairs in subsets.items():
+            true, guess = (np.concatenate(column) for column in zip(*pairs, strict=True))
+            scores = table.setdefault(subset_name(subset), {})
+            scores[name] = float(right_rows(true, guess).mean()) if len(true) else None
+        if len(true):
+            outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
     weights = loss_weights(spec)
     return {
         "split": split,

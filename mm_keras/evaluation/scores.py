@@ -9,6 +9,11 @@ def predicted_classes(scores, output):
     return scores >= output.threshold if output.multi_label else np.argmax(scores, axis=-1)
 
 
+def right_rows(true, guess):
+    """Returns bool `(B,)`: whether a row's class is right, or all its labels where there may be several."""
+    return true == guess if true.ndim == 1 else np.all(true == guess, axis=-1)
+
+
 def classification_scores(true, guess, labels, multi_label=False):
     """Returns accuracy, macro F1, the scores of each class, and the confusion matrix (rows: true).
 
@@ -19,10 +24,9 @@ def classification_scores(true, guess, labels, multi_label=False):
     report = classification_report(
         true, guess, labels=index, target_names=labels, output_dict=True, zero_division=0.0
     )
-    right = np.all(true == guess, axis=-1) if multi_label else true == guess
     matrix = multilabel_confusion_matrix if multi_label else confusion_matrix
     return {
-        "accuracy": float(np.mean(right)),
+        "accuracy": float(np.mean(right_rows(true, guess))),
         "macro_f1": report["macro avg"]["f1-score"],
         "labels": list(labels),
         "classes": {label: report[label] for label in labels},

@@ -34,7 +34,7 @@ def export(model, spec, data, folder=None):
     folder = Path(folder or Path("saved_models") / spec.name)
     folder.mkdir(parents=True, exist_ok=True)
     model = float32_model(model, spec, data)
-    stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
+    stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.resolve()))
     try:
         rows = stage / "rows"
         rows.mkdir()

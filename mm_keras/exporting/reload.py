@@ -13,6 +13,13 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's tokenizer
+from tensorflow.core.protobuf import saved_model_pb2
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    Interpreter = tf.lite.Interpreter
 
 FORBIDDEN = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "NumpyFunction")
 REPEATS = 30
@@ -45,8 +52,6 @@ def milliseconds(call):
 
 def operators_of(path):
     """Returns the operators in every graph and function of a SavedModel."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
     proto = saved_model_pb2.SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes())
     names = set()
     for graph in (meta.graph_def for meta in proto.meta_graphs):
@@ -57,8 +62,6 @@ def operators_of(path):
 
 
 def run_saved_model(task):
-    import tensorflow_text  # noqa: F401  registers its operators
-
     operators = operators_of(task["path"])
     bad = [name for name in operators if name in FORBIDDEN]
     if bad:
@@ -76,10 +79,6 @@ def run_saved_model(task):
 
 def make_interpreter(path):
     """Returns the interpreter of the successor package where it is installed, else TensorFlow's own."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        Interpreter = tf.lite.Interpreter
     return Interpreter(model_path=path, num_threads=1)
 
 

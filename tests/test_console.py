@@ -1,0 +1,240 @@
+"""What the console prints: numbers, tables, and text of the user that looks like markup."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mm_keras import console
+from mm_keras.spec_file import make_spec
+
+SPEC = {
+    "name": "tiny",
+    "data": {"manifest": "manifest.csv"},
+    "modalities": {
+        "photo": {"kind": "image", "size": [8, 12], "channels": 1},
+        "sound": {"kind": "audio", "rate": 8000, "seconds": 0.5},
+        "note": {"kind": "text", "length": 6},
+        "vector": {"kind": "features", "shape": [3, 4]},
+        "person": {"kind": "numbers", "columns": ["age", "height"]},
+    },
+    "outputs": {
+        "label": {"kind": "classification"},
+        "again": {"kind": "autoencoder", "modalities": ["note"]},
+    },
+}
+CLASS = {"precision": 0.5, "recall": 1 / 3, "f1-score": 0.4, "support": 1234.0}
+EVALUATION = {
+    "split": "test",
+    "rows": 1234,
+    "loss": 0.25,
+    "outputs": {
+        "label": {
+            "loss": 0.125,
+            "accuracy": 0.98765,
+            "macro_f1": 0.5,
+            "labels": ["cat", "[red]dog[/red]"],
+            "classes": {"cat": CLASS, "[red]dog[/red]": CLASS},
+            "confusion": [[1, 0], [0, 1]],
+        },
+        "again_note": {"loss": 2.0, "token_accuracy": 0.25, "pixel_error": 12.3456},
+    },
+    "subsets": {"note": {"label": 0.5}, "note+photo": {"label": 1.0}, "photo": {"label": None}},
+}
+PARITY = {
+    "rows": 256,
+    "max_difference": 4.2e-7,
+    "equal_labels": 1.0,
+    "tolerance": 1e-4,
+    "latency_ms": {"tensors": 1.0, "serving_default": 2.345},
+}
+EXPORTED = {
+    "version": 3,
+    "saved_model": {"path": "saved models/tiny/serving/3", "bytes": 8_700_000, "parity": PARITY},
+    "tflite": {
+        "path": "saved models/tiny/mobile/3/model.tflite",
+        "bytes": 45_678,
+        "parity": {**PARITY, "latency_ms": {"tensors": 0.5}},
+    },
+}
+PREPROCESSOR = SimpleNamespace(
+    labels={"label": ["cat", "dog", "[red]cow[/red]"]},
+    reconstructed=lambda key: "note" if key == "again_note" else None,
+)
+
+
+def printed(show, *arguments, width=80):
+    """Returns what a function prints on a console of this width that is no terminal."""
+    out = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    show(out, *arguments)
+    return out.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(None, "-"), (0, "0.0%"), (0.98765, "98.8%"), (1, "100.0%"), (0.99951, "100.0%")]
+)
+def test_a_percentage_has_one_decimal(share, text):
+    assert console.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1:00"),
+        (125, "2:05"),
+        (3725, "1:02:05"),
+    ],
+)
+def test_a_duration_reads_as_a_clock(seconds, text):
+    assert console.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (45_678, "45.7 kB"), (8_700_000, "8.7 MB"), (2e9, "2.0 GB")],
+)
+def test_a_size_has_a_unit(count, text):
+    assert console.size(count) == text
+
+
+def test_a_difference_of_nothing_is_zero():
+    assert [console.difference(value) for value in (0.0, 4.2e-7)] == ["0", "4.2e-07"]
+
+
+def test_an_error_keeps_brackets_and_long_paths_whole(capsys):
+    path = "data/[bold]pictures[/bold]/" + "x" * 300 + ".png"
+    console.show_error("Error", f"{path} expects a file.")
+    captured = capsys.readouterr()
+    assert captured.err == f"Error: {path} expects a file.\n"
+    assert captured.out == ""
+
+
+def test_commands_are_never_broken():
+    command = "mm-keras predict " + " ".join(f"--modality_{i} value" for i in range(30))
+    assert f"  {command}\n" in printed(console.show_commands, [command])
+
+
+def test_a_pipe_is_wide_unless_columns_is_set(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console.make_console().width == console.PIPED_WIDTH
+    monkeypatch.setenv("COLUMNS", "72")
+    assert console.make_console().width == 72
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_spec_is_told_in_words(width):
+    text = printed(
+        console.show_spec, make_spec(SPEC), {"train": 1234, "validation": 0, "test": 56}, width=width
+    )
+    assert "photo: image 8 x 12, grey" in text
+    assert "sound: audio, 0.5 s at 8,000 Hz" in text
+    assert "note: text, up to 6 tokens" in text
+    assert "vector: features 3 x 4" in text
+    assert "person: numbers (age, height)" in text
+    assert "label: classification of column label" in text
+    assert "again: autoencoder of note" in text
+    assert "1,234 train, 56 test" in text
+    assert "validation" not in text
+
+
+def test_an_evaluation_shows_outputs_classes_and_subsets():
+    text = printed(console.show_evaluation, EVALUATION)
+    lines = text.splitlines()
+    assert "1,234 test rows, loss 0.2500" in lines
+    assert any(
+        "label" in line and "0.1250" in line and "accuracy 98.8%, macro F1 50.0%" in line for line in lines
+    )
+    assert any("again_note" in line and "token accuracy 25.0%, pixel error 12.35" in line for line in lines)
+    assert [line.split() for line in lines if line.startswith("[red]")] == [
+        ["[red]dog[/red]", "50.0%", "33.3%", "40.0%", "1,234"]
+    ]
+    assert [line.split() for line in lines if line.startswith(("note ", "photo "))] == [
+        ["note", "50.0%"],
+        ["note", "+", "photo", "100.0%"],
+        ["photo", "-"],
+    ]
+
+
+def test_percentages_of_a_column_end_at_the_same_place():
+    lines = printed(console.show_evaluation, EVALUATION).splitlines()
+    ends = {len(line.rstrip()) for line in lines if line.startswith(("note ", "photo "))}
+    assert len(ends) == 1
+
+
+def test_classes_can_be_left_out():
+    assert "Precision" not in printed(console.show_evaluation, EVALUATION, False)
+
+
+def test_of_many_classes_the_worst_are_shown():
+    labels = [f"class{i:02}" for i in range(40)]
+    classes = {label: {**CLASS, "f1-score": 1 - i / 100} for i, label in enumerate(labels)}
+    output = {**EVALUATION["outputs"]["label"], "labels": labels, "classes": classes}
+    text = printed(console.show_evaluation, {**EVALUATION, "outputs": {"label": output}})
+    assert "the 30 lowest F1 of 40" in text
+    assert "class39" in text
+    assert "class10" in text
+    assert "class09" not in text
+
+
+def test_an_evaluation_without_classification_has_no_subsets():
+    outputs = {"again_note": EVALUATION["outputs"]["again_note"]}
+    text = printed(console.show_evaluation, {**EVALUATION, "outputs": outputs, "subsets": {"note": {}}})
+    assert "again_note" in text
+    assert "subset" not in text
+
+
+def test_an_export_shows_size_difference_labels_and_latency():
+    text = printed(console.show_export, EXPORTED)
+    rows = [line.split() for line in text.splitlines() if line.startswith(("SavedModel ", "TFLite "))]
+    assert rows[0] == ["SavedModel", "8.7", "MB", "4.2e-07", "100.0%", "2.35", "ms"] or rows[0][-2:] == [
+        "2.34",
+        "ms",
+    ]
+    assert rows[1] == ["TFLite", "45.7", "kB", "4.2e-07", "100.0%", "0.50", "ms"]
+    assert rows[2][-1] == "models/tiny/serving/3"
+    assert "on 256 examples; a difference of 0.0001 is allowed" in text
+
+
+def test_commands_of_an_export_quote_its_paths():
+    commands = console.predict_commands(EXPORTED, "--note hello")
+    assert commands[1] == "mm-keras predict 'saved models/tiny/mobile/3/model.tflite' --note hello"
+
+
+def test_an_example_shows_its_best_classes_first():
+    answers = {"label": np.array(["dog"], object), "label_scores": np.array([[0.1, 0.7, 0.2]])}
+    text = printed(console.show_example, answers, PREPROCESSOR)
+    assert text.startswith("label: dog\n")
+    rows = [line.split() for line in text.splitlines() if "%" in line]
+    assert [row[:2] for row in rows] == [["dog", "70.0%"], ["[red]cow[/red]", "20.0%"], ["cat", "10.0%"]]
+    assert [len(row[2]) for row in rows] == [21, 6, 3]
+
+
+def test_an_example_shows_what_was_rebuilt():
+    preprocessor = SimpleNamespace(labels={}, reconstructed=lambda key: key)
+    answers = {"again_note": np.array(["press [b]one"], object), "again_photo": np.zeros((1, 8, 12, 1))}
+    text = printed(console.show_example, answers, preprocessor)
+    assert "again_note: press [b]one\n" in text
+    assert "again_photo: (8, 12, 1) values" in text
+
+
+def test_answers_to_a_manifest_say_how_many_rows_are_not_shown():
+    part = SimpleNamespace(
+        answers={
+            "label": np.array(["dog", "cat"], object),
+            "label_scores": np.array([[0.1, 0.9, 0], [1.0, 0, 0]]),
+        },
+        lines=np.array([2, 3]),
+        ids=np.array(["a", "[b]"], object),
+    )
+    text = printed(console.show_answers, part, PREPROCESSOR, 1000)
+    rows = [line.split() for line in text.splitlines() if "%" in line]
+    assert rows == [["2", "a", "dog", "90.0%"], ["3", "[b]", "cat", "100.0%"]]
+    assert "The first 2 of 1,000 rows. All of them: --output answers.csv" in text
+    assert "The first" not in printed(console.show_answers, part, PREPROCESSOR, 2)

@@ -1,0 +1,148 @@
+"""The lines of a training: columns, the best epoch, time left, and what is kept when it is stopped."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mm_keras import progress
+from mm_keras.spec_file import make_spec
+
+SPEC = {
+    "name": "tiny",
+    "data": {"manifest": "manifest.csv"},
+    "modalities": {"note": {"kind": "text"}, "person": {"kind": "numbers"}},
+    "outputs": {
+        "label": {"kind": "classification"},
+        "again": {"kind": "autoencoder"},
+    },
+    "training": {"epochs": 3, "batch_size": 4},
+}
+LOGS = {
+    "loss": 2.0,
+    "label_accuracy": 0.5,
+    "val_loss": 1.0,
+    "val_label_accuracy": 0.25,
+    "val_again_note_loss": 3.0,
+    "val_again_person_loss": 4.0,
+}
+
+
+def make_output(width=120):
+    return Console(file=io.StringIO(), width=width, markup=False, highlight=False)
+
+
+def watched(losses, seconds=1.0, monkeypatch=None):
+    """Returns what is printed over epochs of these validation losses; a clock tells 0.1 s for each call."""
+    out = make_output()
+    if monkeypatch:
+        clock = iter(seconds * i for i in range(1000))
+        monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    with progress.TrainingProgress(out, make_spec(SPEC), rows=12) as watch:
+        watch.set_params({"epochs": 3})
+        watch.on_train_begin()
+        for epoch, loss in enumerate(losses):
+            watch.on_epoch_begin(epoch)
+            for batch in range(3):
+                watch.on_train_batch_end(batch, {"loss": 2.0})
+            watch.on_epoch_end(epoch, {**LOGS, "val_loss": loss})
+        watch.on_train_end()
+    return watch, out.file.getvalue().splitlines()
+
+
+def test_an_epoch_is_a_line_below_a_header():
+    _, lines = watched([1.0, 0.5, 0.75])
+    assert (
+        lines[0].split()
+        == "Epoch loss val loss val accuracy note loss person loss Rows/s Left".replace(
+            "note loss person loss", "val note loss val person loss"
+        ).split()
+    )
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["1/3", "2.0000", "1.0000", "25.0%", "3.0000"],
+        ["2/3", "2.0000", "0.5000", "25.0%", "3.0000"],
+        ["3/3", "2.0000", "0.7500", "25.0%", "3.0000"],
+    ]
+
+
+def test_the_best_epoch_is_marked_and_kept():
+    watch, lines = watched([1.0, 0.5, 0.75])
+    assert [line.endswith("best") for line in lines[1:]] == [True, True, False]
+    assert watch.best[0] == 2
+    assert watch.best[1]["val_loss"] == 0.5
+
+
+def test_a_loss_that_is_no_number_is_never_the_best():
+    watch, _ = watched([float("nan"), 2.0])
+    assert watch.best[0] == 2
+
+
+def test_speed_and_time_left_follow_the_clock(monkeypatch):
+    # Calls of the clock: epoch begins, 3 batches, epoch ends: an epoch takes 4 of them, a batch 1.
+    _, lines = watched([3.0, 2.0, 1.0], 0.5, monkeypatch)
+    cells = [line.split() for line in lines[1:]]
+    assert [row[6] for row in cells] == ["8", "8", "8"]  # 12 rows in 3 batches of 0.5 s.
+    assert cells[0][7:9] == ["3.0", "s"]  # The first epoch counts without the building of the graph.
+    assert cells[1][7:9] == ["2.0", "s"]
+    assert cells[2][7:] == ["best"]
+
+
+def test_columns_are_left_out_where_the_width_ends():
+    spec = make_spec(SPEC)
+    titles = [title for title, *_ in progress.choose_columns(spec, LOGS, 80)]
+    assert titles == ["loss", "val loss", "val accuracy"]
+    assert len(progress.choose_columns(spec, LOGS, 160)) == 5
+
+
+def test_without_validation_the_training_rows_are_shown():
+    logs = {"loss": 1.0, "label_accuracy": 0.5, "again_note_loss": 2.0}
+    titles = [title for title, *_ in progress.choose_columns(make_spec(SPEC), logs, 80)]
+    assert titles == ["loss", "accuracy", "note loss"]
+
+
+def test_an_output_without_its_name_in_the_logs_is_found():
+    outputs = {"label": {"kind": "classification"}}
+    columns = progress.choose_columns(
+        make_spec({**SPEC, "outputs": outputs}), {"loss": 1.0, "accuracy": 0.5}, 80
+    )
+    assert [key for _, key, _ in columns] == ["loss", "accuracy"]
+
+
+def test_of_several_classifications_each_has_a_column_and_of_many_labels_the_f1():
+    outputs = {"kind_of": {"kind": "classification"}, "tags": {"kind": "classification", "multi_label": True}}
+    logs = {"loss": 1.0, "kind_of_accuracy": 0.5, "tags_accuracy": 0.9, "tags_macro_f1": 0.25}
+    columns = progress.choose_columns(make_spec({**SPEC, "outputs": outputs}), logs, 80)
+    assert [(title, key) for title, key, _ in columns[1:]] == [
+        ("kind_of", "kind_of_accuracy"),
+        ("tags", "tags_macro_f1"),
+    ]
+
+
+def test_files_that_were_read_are_told_once():
+    out = make_output()
+    with progress.DecodingProgress(out) as decoding:
+        decoding(50, 1234)
+        decoding(1234, 1234)
+    assert out.file.getvalue().startswith("Read 1,234 rows in ")
+    assert out.file.getvalue().count("\n") == 1
+
+
+def make_run(parent, name, finished):
+    (parent / name).mkdir(parents=True)
+    if finished:
+        (parent / name / progress.BEST).write_bytes(b"model")
+
+
+@pytest.mark.parametrize(
+    ("finished", "words"), [(True, "the best epoch so far is kept in {}"), (False, "no epoch was finished")]
+)
+def test_a_stopped_training_says_what_is_kept(finished, words, tmp_path, monkeypatch):
+    make_run(tmp_path / "tiny", "before", True)
+
+    def stop(spec, runs, callbacks, decoding):
+        make_run(runs / "tiny", "now", finished)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "train", stop)
+    with pytest.raises(KeyboardInterrupt, match=words.format(tmp_path / "tiny" / "now")):
+        progress.train_watched(make_output(), make_spec(SPEC), tmp_path, 12)
