@@ -55,7 +55,8 @@ class Commands(typer.core.TyperGroup):
             if isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("mm_keras."):
                 _show_error("Error", str(error))
                 raise typer.Exit(2) from None
-            _show_error("Unexpected error", f"{type(error).__name__}: {error}")
+            last = str(error).strip().rpartition("\n")[2].strip()  # TensorFlow puts its traceback before.
+            _show_error("Unexpected error", f"{type(error).__name__}: {last}")
             _show_error("", f"Run it again with {DEBUG} for the traceback.")
             raise typer.Exit(1) from None
 
@@ -149,10 +150,10 @@ def train(
     out = console.make_console()
     spec = override(spec, settings)
     # Read here too, so that a fault of the table is told before TensorFlow is loaded.
-    rows = console.show_start(out, spec, load_manifest(spec))
+    console.show_start(out, spec, manifest := load_manifest(spec))
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
-    progress.train_watched(out, spec, runs, rows)
+    progress.train_watched(out, spec, runs, manifest)
 
 
 @app.command()
@@ -269,14 +270,13 @@ def predict(
             answers.write_answers(output, parts, predictor.preprocessor)
     else:
         table = answers.read_rows(predictor, manifest)
-        count = len(table.lines)
         if output:
-            with progress.counting(out, "Predicting", count) as advance:
+            with progress.counting(out, "Predicting", len(table.lines)) as advance:
                 parts = answers.predict_rows(predictor, table, progress=advance)
                 answers.write_answers(output, parts, predictor.preprocessor)
         else:
             part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
-            console.show_answers(out, part, predictor.preprocessor, count)
+            console.show_answers(out, part, predictor.preprocessor, len(table.lines))
     if output:
         console.show_paths(out, "Written", [output])
 

@@ -124,10 +124,8 @@ def describe(name, part):
 
 
 def show_start(out, spec, manifest):
-    """Prints what is learned from how many rows, and returns the number of training rows."""
-    counts = {split: len(rows) for split, rows in manifest.splits.items()}
-    show_spec(out, spec, counts)
-    return counts["train"]
+    """Prints what is learned from how many rows."""
+    show_spec(out, spec, {split: len(rows) for split, rows in manifest.splits.items()})
 
 
 def show_spec(out, spec, counts=()):
@@ -228,8 +226,8 @@ def show_export(out, result):
         )
     show_table(out, table)
     checked = next(artefact["parity"] for _, artefact in artefacts(result))
-    words = f"on {checked['rows']:,} examples; a difference of {checked['tolerance']:g} is allowed."
-    out.print(f"Compared with the Keras model {words}\n", style="dim")
+    words = f"Compared on {checked['rows']:,} examples; a difference of {checked['tolerance']:g} is allowed."
+    out.print(f"{words}\n", style="dim")
     for name, artefact in artefacts(result):
         show_paths(out, f"{name:10}", [artefact["path"]])
 
@@ -298,8 +296,8 @@ def show_quickstart(out, steps):
         )
     for title, artefact in artefacts(steps.exported):
         parity = artefact["parity"]
-        words = f"{size(artefact['bytes'])}, {latency(parity)} an example, largest difference "
-        words += f"{difference(parity['max_difference'])}, equal labels {percent(parity['equal_labels'])}"
+        words = f"{size(artefact['bytes'])}, {latency(parity)} an example, difference "
+        words += f"{difference(parity['max_difference'])}, {percent(parity['equal_labels'])} equal labels"
         grid.add_row(title, words)
     grid.add_row("Time", duration(steps.seconds))
     out.print(grid)

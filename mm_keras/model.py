@@ -2,10 +2,12 @@
 
 import keras
 
-from mm_keras.encoders import ENCODERS, StandardizedNumbers
+from mm_keras.encoders import ENCODERS, StandardizedFeatures, StandardizedNumbers
 from mm_keras.fusion import FUSIONS, MissingModality
 from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, TextDecoder, VectorDecoder
 from mm_keras.log_mel import LogMel
+
+FUSED = "fused.embedding"
 
 
 def build_model(spec, data, precision=None):
@@ -30,13 +32,13 @@ def build_model(spec, data, precision=None):
         embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype)
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
     fusion = spec.fusion
-    missing = MissingModality(fusion.modality_dropout, seed=spec.training.seed, dtype=dtype, name="missing")
+    seed = spec.training.seed
+    # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
+    missing = MissingModality(fusion.modality_dropout, seed=seed, dtype=dtype, name="missing.modality")
     embeddings = missing({**embeddings, "present": inputs["present"]})
     settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
-    fused = FUSIONS[fusion.kind](**settings, dtype=dtype, name="fusion")(embeddings)
-    fused = keras.layers.Dropout(fusion.dropout, seed=spec.training.seed, dtype=dtype, name="fusion_dropout")(
-        fused
-    )
+    fused = FUSIONS[fusion.kind](**settings, dtype=dtype, name=FUSED)(embeddings)
+    fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
 
@@ -94,18 +96,18 @@ def loss_weights(spec):
 
 
 def embedding_model(model):
-    """Returns the part of a model that ends with the fused embedding `(B, D)`, as {"embedding": tensor}."""
-    return keras.Model(model.input, {"embedding": model.get_layer("fusion").output})
+    """Returns the part of a model that ends with {"embedding": the fused embedding, float32 `(B, D)`}."""
+    in_float32 = keras.layers.Activation("linear", dtype="float32", name="embedding")
+    return keras.Model(model.input, {"embedding": in_float32(model.get_layer(FUSED).output)})
 
 
 def _encode(name, modality, x, fitted, dtype):
     if modality.kind == "numbers":
-        x = StandardizedNumbers(**fitted.statistics[name], name=f"{name}_standardized")(x)
+        x = StandardizedNumbers(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "features":
-        statistics = fitted.statistics[name]
-        x = keras.layers.Normalization(**statistics, dtype="float32", name=f"{name}_standardized")(x)
+        x = StandardizedFeatures(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "audio":
-        x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}_log_mel")(x)
+        x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}.log_mel")(x)
     encoder = modality.encoder
     settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop"})
     if modality.kind == "text":
@@ -113,7 +115,7 @@ def _encode(name, modality, x, fitted, dtype):
     if encoder.kind in ("gru", "lstm"):
         settings.update(cell=encoder.kind)
     layer = ENCODERS[modality.kind, encoder.kind]
-    return layer(**settings, dtype=dtype, name=f"{name}_encoder")(x)
+    return layer(**settings, dtype=dtype, name=f"{name}.encoder")(x)
 
 
 def _decoder(modality, name, units, fitted, dtype, key):

@@ -8,7 +8,7 @@ import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's 
 
 from mm_keras.checks import listing, message
 from mm_keras.data.preprocessor import Preprocessor
-from mm_keras.data.raw import read_raw
+from mm_keras.data.raw import check_contents, read_raw
 from mm_keras.exporting.reload import make_interpreter
 from mm_keras.run_folder import BEST, load_run
 
@@ -52,7 +52,12 @@ class Predictor:
         parts = []
         for start in range(0, count, batch_size):
             rows = np.arange(start, min(start + batch_size, count))
-            answers = self._answer(read_raw(self.preprocessor, cells, rows))
+            raw = read_raw(self.preprocessor, cells, rows)
+            try:
+                answers = self._answer(raw)
+            except tf.errors.InvalidArgumentError:
+                check_contents(self.preprocessor, raw, cells, rows)
+                raise
             parts.append({key: np.asarray(value) for key, value in answers.items()})
         joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return {key: _strings(values) for key, values in joined.items()}
@@ -68,7 +73,15 @@ class Predictor:
         if len(lengths) != 1 or not lengths.copy().pop():
             received = f"{ {name: len(column) for name, column in cells.items()} }"
             raise PredictionError(message("predict", "columns of one length > 0", received, fix))
-        return lengths.pop()
+        count = lengths.pop()
+        for row in range(count):
+            if all(_is_missing(column[row]) for column in cells.values()):
+                expected, fix = (
+                    "a modality that is there in each row",
+                    "Fill in a cell, or leave the row out.",
+                )
+                raise PredictionError(message("predict", expected, f"none in row {row + 1}", fix))
+        return count
 
     def _rooted(self, name, column, root):
         if root is None or self.preprocessor.modalities[name].kind not in ("image", "audio", "features"):
@@ -129,15 +142,20 @@ def _load_saved_model(path):
 def _load_tflite(path):
     preprocessor = Preprocessor.load(path.parent)
     runner = make_interpreter(str(path)).get_signature_runner("serving_default")
+    prepare = tf.function(preprocessor.tensors, input_signature=[preprocessor.raw_spec()], autograph=False)
 
     def answer(raw):
-        inputs = {name: x.numpy() for name, x in preprocessor.tensors(raw).items()}
+        inputs = {name: x.numpy() for name, x in prepare(raw).items()}
         rows = len(inputs["present"])
         answers = [runner(**{name: x[i : i + 1] for name, x in inputs.items()}) for i in range(rows)]
         outputs = {key: tf.concat([row[key] for row in answers], axis=0) for key in answers[0]}
         return preprocessor.answers(outputs)
 
     return Predictor("tflite", path, preprocessor, answer)
+
+
+def _is_missing(cell):
+    return not str(cell).strip() if isinstance(cell, (str, Path)) else bool(np.all(np.isnan(cell)))
 
 
 def _strings(values):

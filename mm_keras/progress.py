@@ -53,8 +53,9 @@ class DecodingProgress:
     def __call__(self, done, total):
         if self.began is None:
             self.began = time.perf_counter()
+            self.bar.update(self.task, total=total)
             self.bar.start()
-        self.bar.update(self.task, completed=done, total=total)
+        self.bar.update(self.task, completed=done)
         if done >= total:
             self.bar.stop()
             seconds = time.perf_counter() - self.began
@@ -218,12 +219,16 @@ def counting(console, text, total):
         yield lambda count: bar.advance(task, count)
 
 
-def read_datasets(console, run, manifest=None):
-    """Reads the rows of a run, or those of another manifest, with the run's own preprocessing."""
-    if manifest is not None:
-        run.spec.data.manifest = os.path.abspath(manifest)
+def read_datasets(console, run, table=None):
+    """Reads the rows of a run, or those of another table, with the run's own preprocessing and classes.
+
+    All rows of another table are test rows, if it has no such split column.
+    """
+    if table is not None:
+        run.spec.data.manifest = os.path.abspath(table)
+    manifest = load_manifest(run.spec, run.preprocessor.labels, unsplit=table is not None)
     with DecodingProgress(console) as decoding:
-        return make_datasets(run.spec, progress=decoding, preprocessor=run.preprocessor)
+        return make_datasets(run.spec, progress=decoding, preprocessor=run.preprocessor, manifest=manifest)
 
 
 def show_training(out, run, progress, commands=True):
@@ -247,7 +252,7 @@ def show_training(out, run, progress, commands=True):
         )
 
 
-def train_watched(console, spec, runs, rows, commands=True):
+def train_watched(console, spec, runs, manifest, commands=True):
     """Trains under a live display, shows how it ended, and returns (Run, Datasets).
 
     Raises: what `train` raises; KeyboardInterrupt with a message that says what was kept.
@@ -255,8 +260,9 @@ def train_watched(console, spec, runs, rows, commands=True):
     parent = Path(runs) / spec.name
     before = set(parent.glob("*"))
     try:
+        rows = len(manifest.splits["train"])
         with DecodingProgress(console) as decoding, TrainingProgress(console, spec, rows) as watch:
-            run, data = train(spec, runs, [watch], decoding)
+            run, data = train(spec, runs, [watch], decoding, manifest)
     except KeyboardInterrupt:
         kept = [folder for folder in sorted(parent.glob("*")) if (folder / BEST).is_file()]
         kept = [folder for folder in kept if folder not in before]
@@ -277,8 +283,9 @@ def watch_quickstart(console, steps):
     show_paths(console, "Data", [steps.folder / "manifest.csv"])
     show_paths(console, "Spec", [steps.folder / "spec.yaml"])
     _show_step(console, 2, "Train a classifier and an autoencoder in one graph")
-    rows = show_start(console, steps.spec, load_manifest(steps.spec))
-    steps.run, steps.data = train_watched(console, steps.spec, steps.runs, rows, commands=False)
+    manifest = load_manifest(steps.spec)
+    show_start(console, steps.spec, manifest)
+    steps.run, steps.data = train_watched(console, steps.spec, steps.runs, manifest, commands=False)
     _show_step(console, 3, "Evaluate, with each subset of the modalities")
     with working(console, "Evaluating the test rows"):
         steps.evaluate()

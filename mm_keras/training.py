@@ -18,7 +18,7 @@ class TrainingError(RuntimeError):
     """Training gave no usable model."""
 
 
-def train(spec, runs="runs", callbacks=(), decoding=None):
+def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
     """Trains the model of a spec into a run folder of its own and returns the best model.
 
     Args:
@@ -26,6 +26,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None):
         runs: path. The run is written to `<runs>/<spec.name>/<time>/`.
         callbacks: list of Keras callbacks, run beside those of the spec.
         decoding: callable or None. Called with (rows decoded, rows in all) while files are decoded.
+        manifest: Manifest or None. None reads that of the spec.
 
     Returns: (Run, Datasets). `Run.model` has the weights of the best epoch.
     Raises: ManifestError and DataError for the data; TrainingError if the loss is no longer a number.
@@ -33,7 +34,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None):
     keras.utils.set_random_seed(spec.training.seed)
     strategy = make_strategy(spec.training.strategy)
     began = time.perf_counter()
-    data = make_datasets(spec, strategy.num_replicas_in_sync, decoding)
+    data = make_datasets(spec, strategy.num_replicas_in_sync, decoding, manifest=manifest)
     decoded = time.perf_counter()
     run = make_run_folder(runs, spec, data.preprocessor)
     with strategy.scope():
@@ -71,7 +72,13 @@ def make_callbacks(spec, folder, has_validation=True):
     monitor = "val_loss" if has_validation else "loss"
     checkpoint = keras.callbacks.ModelCheckpoint
     callbacks = [
-        checkpoint(str(folder / BEST), monitor=monitor, mode="min", save_best_only=True),
+        checkpoint(
+            str(folder / BEST),
+            monitor=monitor,
+            mode="min",
+            save_best_only=True,
+            initial_value_threshold=math.inf,  # Else a first loss that is NaN counts as the best.
+        ),
         checkpoint(str(folder / LAST)),
         keras.callbacks.CSVLogger(str(folder / "history.csv")),
         keras.callbacks.TensorBoard(str(folder / "logs"), write_graph=False),

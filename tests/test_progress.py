@@ -1,6 +1,7 @@
 """The lines of a training: columns, the best epoch, time left, and what is kept when it is stopped."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -33,7 +34,7 @@ def make_output(width=120):
 
 
 def watched(losses, seconds=1.0, monkeypatch=None):
-    """Returns what is printed over epochs of these validation losses; a clock tells 0.1 s for each call."""
+    """Returns the callback and its lines; each look at the clock takes `seconds`."""
     out = make_output()
     if monkeypatch:
         clock = iter(seconds * i for i in range(1000))
@@ -52,12 +53,8 @@ def watched(losses, seconds=1.0, monkeypatch=None):
 
 def test_an_epoch_is_a_line_below_a_header():
     _, lines = watched([1.0, 0.5, 0.75])
-    assert (
-        lines[0].split()
-        == "Epoch loss val loss val accuracy note loss person loss Rows/s Left".replace(
-            "note loss person loss", "val note loss val person loss"
-        ).split()
-    )
+    titles = "Epoch loss val loss val accuracy val note loss val person loss Rows/s Left"
+    assert lines[0].split() == titles.split()
     assert [line.split()[:5] for line in lines[1:]] == [
         ["1/3", "2.0000", "1.0000", "25.0%", "3.0000"],
         ["2/3", "2.0000", "0.5000", "25.0%", "3.0000"],
@@ -70,6 +67,10 @@ def test_the_best_epoch_is_marked_and_kept():
     assert [line.endswith("best") for line in lines[1:]] == [True, True, False]
     assert watch.best[0] == 2
     assert watch.best[1]["val_loss"] == 0.5
+
+
+def test_of_equal_epochs_the_first_is_the_best():
+    assert watched([1.0, 1.0])[0].best[0] == 1
 
 
 def test_a_loss_that_is_no_number_is_never_the_best():
@@ -139,10 +140,23 @@ def make_run(parent, name, finished):
 def test_a_stopped_training_says_what_is_kept(finished, words, tmp_path, monkeypatch):
     make_run(tmp_path / "tiny", "before", True)
 
-    def stop(spec, runs, callbacks, decoding):
+    def stop(spec, runs, callbacks, decoding, manifest):
         make_run(runs / "tiny", "now", finished)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(progress, "train", stop)
+    manifest = SimpleNamespace(splits={"train": range(12)})
     with pytest.raises(KeyboardInterrupt, match=words.format(tmp_path / "tiny" / "now")):
-        progress.train_watched(make_output(), make_spec(SPEC), tmp_path, 12)
+        progress.train_watched(make_output(), make_spec(SPEC), tmp_path, manifest)
+
+
+def test_another_table_is_read_with_the_classes_of_the_run(tmp_path, monkeypatch):
+    (tmp_path / "other.csv").write_text("note,person,label\nhello,31,dog\n", encoding="utf-8")
+    fitted = SimpleNamespace(labels={"label": ["cat", "dog"]})
+    run = SimpleNamespace(spec=make_spec(SPEC), preprocessor=fitted)
+    monkeypatch.setattr(progress, "make_datasets", lambda spec, **given: given)
+    given = progress.read_datasets(make_output(), run, tmp_path / "other.csv")
+    assert given["preprocessor"] is fitted
+    assert given["manifest"].labels == fitted.labels
+    assert given["manifest"].targets["label"].tolist() == [1]
+    assert given["manifest"].splits["test"].tolist() == [0]

@@ -21,7 +21,7 @@ MODALITIES = {
     "text": {"kind": "text", "length": 6, "vocabulary_size": 64, "encoder": {"embedding": 4, "units": 4}},
     "numbers": {"kind": "numbers", "columns": ["a", "b"], "encoder": {"units": 4, "layers": 1}},
     "image": {"kind": "image", "size": [8, 8], "channels": 3, "encoder": {"filters": [4], "units": 4}},
-    "vec": {"kind": "features", "shape": [6], "encoder": {"units": 4, "layers": 1}},
+    "vec": {"kind": "features", "shape": [6], "encoder": {"kind": "dense", "units": 4, "layers": 1}},
     "audio": {
         "kind": "audio",
         "rate": 8000,
@@ -109,5 +109,5 @@ def tiny_spec(manifest, modalities=NAMES, outputs=OUTPUTS, training=None, fusion
 
 
 def quick_spec(manifest, **changes):
-    """Returns a spec of numbers and features and one label: the quickest to build and to train."""
-    return tiny_spec(manifest, **{"modalities": ("numbers", "vec"), "outputs": ["label"], **changes})
+    """Returns a spec of numbers, features and both labels: the quickest to build and to train."""
+    return tiny_spec(manifest, **{"modalities": ("numbers", "vec"), "outputs": ["label", "tags"], **changes})

@@ -54,11 +54,14 @@ class Manifest(Rows):
     target_weights: dict
 
 
-def load_manifest(spec):
+def load_manifest(spec, labels=None, unsplit=False):
     """Reads and checks the manifest of a spec.
 
     Args:
         spec: Spec. `data.manifest` absolute, or relative to the working folder.
+        labels: dict, classification output -> list of str, or None. The classes that a model knows, to
+            evaluate it; there need be no train rows then. None takes the classes of the train rows.
+        unsplit: bool. All rows are test rows if the table has no such split column: a table to evaluate on.
 
     Returns: Manifest.
     Raises: ManifestError, with the column and the lines, if the table does not fit the spec.
@@ -66,13 +69,14 @@ def load_manifest(spec):
     table = read_table(spec.data.manifest)
     root = _root_of(table, None)
     outputs = spec.of_kind("classification")
-    if isinstance(spec.data.split, str):
-        table.column(spec.data.split, "data.split")
     for name, output in outputs.items():
         table.column(output.column, f"outputs.{name}.column")
     cells, present = read_cells(table, spec.modalities, root)
-    splits = _split(table, spec, outputs)
-    found = {name: read_target(table, name, output, splits) for name, output in outputs.items()}
+    splits = _split(table, spec, outputs, labels is None, unsplit)
+    found = {
+        name: read_target(table, name, output, splits, labels and labels[name])
+        for name, output in outputs.items()
+    }
     if len(outputs) == len(spec.outputs):
         _refuse_rows_without_target(table, outputs)
     return Manifest(
@@ -114,9 +118,13 @@ def _root_of(table, root):
     return os.path.abspath(table.path.parent if root is None else root)
 
 
-def _split(table, spec, outputs):
-    if isinstance(spec.data.split, str):
-        return split_by_column(table, spec.data.split)
+def _split(table, spec, outputs, learn, unsplit):
+    column = spec.data.split
+    if unsplit and not (isinstance(column, str) and column in table.frame):
+        nothing = np.zeros(0, int)
+        return {"train": nothing, "validation": nothing, "test": np.arange(len(table.frame))}
+    if isinstance(column, str):
+        return split_by_column(table, column, learn)
     labels = [output.column for output in outputs.values()]
     columns = [column for modality in spec.modalities.values() for column in _columns_of(modality)]
     strata = None

@@ -17,7 +17,7 @@ FILE_SHUFFLE_BYTES = 256 * 2**20
 
 
 class DataError(ValueError):
-    """Files of the manifest cannot be read; the message names each with its reason."""
+    """Files of the manifest cannot be read; the message names them with the reasons."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Datasets:
         return -(-len(self.rows["train"]) // batch_size)
 
 
-def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
+def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=None):
     """Reads the manifest, learns vocabularies and statistics, decodes and caches every example once.
 
     Args:
@@ -50,12 +50,13 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None):
         replicas: int. Devices that share a batch; no replica is then left without rows.
         progress: callable or None, called with (rows decoded, rows in all).
         preprocessor: Preprocessor or None. None learns one from the training rows.
+        manifest: Manifest or None. None reads that of the spec.
 
     Returns: Datasets.
-    Raises: ManifestError, if the table does not fit the spec. DataError, if a file cannot be decoded: all
-        such files are named.
+    Raises: ManifestError, if the table does not fit the spec. DataError, if files cannot be decoded: those
+        of the first ten such rows are named, each with its line and the reason, and the others counted.
     """
-    manifest = load_manifest(spec)
+    manifest = manifest or load_manifest(spec)
     preprocessor = preprocessor or fit_preprocessor(spec, manifest)
     place = choose_cache(spec, manifest)
     decode = _decoder(preprocessor)
@@ -215,10 +216,12 @@ def _describe_bad(bad, manifest, preprocessor, most=10):
             if modality.kind not in transforms.FILE_KINDS or not path:
                 continue
             try:
-                transforms.decode_cell(tf.io.read_file(path), modality, preprocessor.max_pixels)
+                transforms.decode_cell(transforms.read_file(path), modality, preprocessor.max_pixels)
             except (tf.errors.OpError, ValueError) as error:
-                lines.append(f"  row {row + 2}, {name}: {path}: {transforms.reason_of(error)}")
-    more = f"\n  and {len(bad) - most} rows more" if len(bad) > most else ""
+                lines.append(f"  line {manifest.lines[row]}, {name}: {path}: {transforms.reason_of(error)}")
+    more = f"\n  and {len(bad) - most} more rows" if len(bad) > most else ""
     fix = "Replace these files, or empty their cells: an empty cell is a missing modality."
-    received = f"{len(bad)} rows with a file that cannot be read:\n" + "\n".join(lines) + more + "\n"
-    return message("data.manifest", "files that can be decoded", received, fix)
+    rows = f"{len(bad)} row{'s' if len(bad) > 1 else ''}"
+    received = f"{rows} with a file that cannot be read"
+    first = message("data.manifest", "files that can be decoded", received, fix)
+    return "\n".join([first, *lines]) + more

@@ -74,7 +74,7 @@ class Preprocessor:
             cell = row[name]
             if modality.kind in transforms.FILE_KINDS:
                 contents = tf.cond(
-                    cell == "", lambda: tf.constant(""), lambda path=cell: tf.io.read_file(path)
+                    cell == "", lambda: tf.constant(""), lambda path=cell: transforms.read_file(path)
                 )
                 decoded[name] = transforms.decode_cell(contents, modality, self.max_pixels)
             elif modality.kind == "text":
@@ -128,9 +128,11 @@ class Preprocessor:
         if not part.multi_label:
             return tf.gather(names, tf.argmax(scores, axis=-1))
         marked = tf.where(scores >= part.threshold, part.separator + names, "")
-        return tf.strings.substr(
-            tf.strings.reduce_join(marked, axis=-1), len(part.separator.encode()), 1 << 30
-        )
+        joined = tf.strings.reduce_join(marked, axis=-1)
+        # `substr` refuses a position behind the end, and a row without any label is an empty string.
+        length = tf.strings.length(joined)
+        start = tf.minimum(len(part.separator.encode()), length)
+        return tf.strings.substr(joined, start, length - start)
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each

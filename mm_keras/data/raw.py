@@ -51,7 +51,31 @@ def _read_file(name, modality, path, row):
             return audio_as_wav(contents)
         return decode_features(contents, modality.shape).numpy() if modality.kind == "features" else contents
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        reason = transforms.reason_of(error)
-        fix = "Replace the file, or leave the cell empty: the modality is then missing."
-        expected = f"a readable file of kind {modality.kind} for `{name}`"
-        raise ValueError(message("predict", expected, f"row {row + 1}: {path}: {reason}", fix)) from error
+        raise _unreadable(name, modality, path, row, error) from error
+
+
+def check_contents(preprocessor, raw, cells, rows):
+    """Decodes the images and sounds of a raw batch one by one, to name the one that fails.
+
+    Args:
+        preprocessor: Preprocessor.
+        raw: dict, what `read_raw` returned for `cells` and `rows`.
+        cells, rows: as in `read_raw`.
+
+    Raises: ValueError, naming the row and the file that cannot be decoded.
+    """
+    for name, modality in preprocessor.modalities.items():
+        if name not in cells or modality.kind not in ("image", "audio"):
+            continue
+        for contents, row in zip(raw[name], rows, strict=True):
+            try:
+                transforms.decode_cell(tf.constant(contents), modality, preprocessor.max_pixels, served=True)
+            except tf.errors.OpError as error:
+                raise _unreadable(name, modality, cells[name][row], row, error) from error
+
+
+def _unreadable(name, modality, path, row, error):
+    fix = "Replace the file, or leave the cell empty: the modality is then missing."
+    expected = f"a readable file of kind {modality.kind} for `{name}`"
+    received = f"row {row + 1}: {path}: {transforms.reason_of(error)}"
+    return ValueError(message("predict", expected, received, fix))

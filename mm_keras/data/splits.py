@@ -12,10 +12,10 @@ SPLITS = ("train", "validation", "test")
 WORDS = {"train": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1, "test": 2}
 
 
-def split_by_column(table, column):
-    """Returns the rows of each split that a column names, name -> int array.
+def split_by_column(table, column, learn=True):
+    """Returns the rows of each split that a column names, name -> int array; to `learn` there must be train.
 
-    Raises: ManifestError, if a cell is none of `WORDS` or no row is train.
+    Raises: ManifestError, if a cell is none of `WORDS`, or no row is train though there is to learn.
     """
     words = pd.Series(table.column(column, "data.split"), dtype=object).str.lower()
     codes = words.map(WORDS)
@@ -26,7 +26,7 @@ def split_by_column(table, column):
         fix = "Write one of these words in each row, or give shares: `split: {validation: 0.1, test: 0.2}`."
         raise ManifestError(message(f"column {column}", f"{listing(WORDS)}", received, fix))
     splits = {name: np.flatnonzero(codes == code) for code, name in enumerate(SPLITS)}
-    if not splits["train"].size:
+    if learn and not splits["train"].size:
         fix = "Mark the rows to learn from with train."
         raise ManifestError(message(f"column {column}", "rows with train", "no such row", fix))
     return splits

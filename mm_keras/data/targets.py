@@ -24,7 +24,7 @@ class Target:
     weights: np.ndarray
 
 
-def read_target(table, name, output, splits):
+def read_target(table, name, output, splits, labels=None):
     """Reads the column of a classification output.
 
     A multi-label cell that holds the separator alone has no label of any class, which is something to
@@ -35,6 +35,7 @@ def read_target(table, name, output, splits):
         name: str. The output's name.
         output: ClassificationOutput.
         splits: dict, split name -> int array of rows.
+        labels: list of str or None. The classes that a model knows; None takes those of the train rows.
 
     Returns: Target.
     Raises: ManifestError, if train has too few classes, or another split a class that train has not.
@@ -43,10 +44,12 @@ def read_target(table, name, output, splits):
     codes, distinct = pd.factorize(cells)
     sets = [_labels_of(cell, output) for cell in distinct]
     counts = np.bincount(codes[splits["train"]], minlength=len(distinct))
-    labels = _classes(sets, counts, name, output)
+    known, labels = labels, labels or _classes(sets, counts, name, output)
     index = {label: number for number, label in enumerate(labels)}
     _refuse_unseen(sets, index, codes, table, output.column or name)
-    of_class = _class_weights(sets, counts, distinct != "", labels, name, output)
+    of_class = [1.0] * len(labels)
+    if known is None and output.class_weights != "none":
+        of_class = _class_weights(sets, counts, distinct != "", labels, name, output)
     weights = [np.mean([of_class[index[word]] for word in words]) if words else 1.0 for words in sets]
     weights = (np.array(weights) * (distinct != "")).astype("float32")
     if not output.multi_label:
@@ -90,15 +93,11 @@ def _refuse_unseen(sets, index, codes, table, column):
     rows = np.array([not index.keys() >= set(words) for words in sets])[codes]
     received = f"{listing(unseen)} in {table.name_lines(rows)}"
     fix = "Move a row of each such class to train, or remove these rows."
-    raise ManifestError(
-        message(f"column {column}", "in validation and test only classes that train has", received, fix)
-    )
+    raise ManifestError(message(f"column {column}", "only classes that the train rows have", received, fix))
 
 
 def _class_weights(sets, counts, labelled, labels, name, output):
     """Returns label -> weight as a list in the order of `labels`; `counts` are train's rows of each cell."""
-    if output.class_weights == "none":
-        return [1.0] * len(labels)
     if output.class_weights == "balanced":
         rows = dict.fromkeys(labels, 0)
         for words, count in zip(sets, counts, strict=True):

@@ -6,10 +6,12 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mm_keras.data.decode import decode_audio, decode_features, decode_image, decode_wav
+from mm_keras.data.graph_check import require
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
 START, END = RESERVED_TOKENS.index("[START]"), RESERVED_TOKENS.index("[END]")
 FILE_KINDS = ("image", "audio", "features")
+TRACE = re.compile(r'\s*(?:File "|Graph execution error:|Detected at node|at node|\[\[\{\{)')
 
 
 def make_tokenizer(vocabulary, lowercase):
@@ -60,6 +62,18 @@ def tensor_shape(modality):
     return list(modality.shape) if modality.kind == "features" else [len(modality.columns)]
 
 
+def read_file(path):
+    """Returns the bytes of the file at `path`, a string scalar.
+
+    An empty file is refused: empty bytes stand for a missing modality.
+    """
+    contents = tf.io.read_file(path)
+    fix = "Write the file again, whole."
+    held = require("read_file", (contents != "", "a file that holds something", "an empty file", (), fix))
+    with tf.control_dependencies([held]):
+        return tf.identity(contents)
+
+
 def decode_cell(contents, modality, max_pixels, served=False):
     """Decodes one file's bytes, a string scalar, as its modality wants it; "" gives zeros.
 
@@ -80,8 +94,9 @@ def decode_cell(contents, modality, max_pixels, served=False):
 
 
 def reason_of(error):
-    """Returns the sentence of a TensorFlow error, without the names of graph nodes around it."""
+    """Returns the sentence of a TensorFlow error, without the graph nodes and source lines around it."""
     text = getattr(error, "message", None) or str(error)
+    text = "\n".join(line for line in text.splitlines() if not TRACE.match(line))
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|\s*name:\s*$", "", text, flags=re.DOTALL)
     text = text.replace("assertion failed:", "")
     return re.sub(r"\s+", " ", text).strip(" []'\"")

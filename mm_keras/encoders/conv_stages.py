@@ -1,7 +1,5 @@
 """Stages of convolution that both pictures and spectrograms pass."""
 
-import math
-
 import keras
 
 from mm_keras.checks import check_positive_ints
@@ -9,11 +7,10 @@ from mm_keras.checks import check_positive_ints
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class ConvStages(keras.layers.Layer):
-    """Applies stages of 3x3 convolution, 2x2 max pooling, group normalisation and ReLU.
+    """Applies stages of 3x3 convolution, 2x2 max pooling and ReLU.
 
-    Pooling comes first: what follows it then works on a quarter of the values. Group normalisation looks
-    at one example at a time: absent modalities (zeros) in a batch, its size and the number of devices change
-    nothing in what another example gives.
+    There is no normalisation: over a batch it would mix absent modalities (zeros) into the statistics, and
+    over an image it takes away how strong a colour or a level is, on which an answer may rest.
 
     Args:
         filters: list of ints > 0. Filters of each stage; each halves both axes, rounded up.
@@ -23,7 +20,7 @@ class ConvStages(keras.layers.Layer):
 
     Returns: float tensor `(B, ceil(H / 2^n), ceil(W / 2^n), filters[-1])` for n stages.
     Raises: ValueError, if `filters` is not a list of ints > 0.
-    Source: Wu and He 2018, arXiv:1803.08494 (group normalisation), with at most 8 groups.
+    Source: LeCun et al. 1998; He et al. 2015, arXiv:1502.01852 (initialisation).
     """
 
     def __init__(self, filters, **kwargs):
@@ -31,26 +28,23 @@ class ConvStages(keras.layers.Layer):
         self.filters = check_positive_ints("ConvStages", "filters", filters)
         dtype = self.dtype_policy
         self.convs = [
-            keras.layers.Conv2D(size, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}")
-            for i, size in enumerate(self.filters)
-        ]
-        self.norms = [
-            keras.layers.GroupNormalization(math.gcd(size, 8), dtype=dtype, name=f"norm_{i}")
+            keras.layers.Conv2D(
+                size, 3, padding="same", kernel_initializer="he_normal", dtype=dtype, name=f"conv_{i}"
+            )
             for i, size in enumerate(self.filters)
         ]
         self.relu = keras.layers.ReLU(dtype=dtype)
         self.pool = keras.layers.MaxPooling2D(2, padding="same", dtype=dtype)
 
     def build(self, input_shape):
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        for conv in self.convs:
             conv.build(input_shape)
             input_shape = self._halve(input_shape, conv.filters)
-            norm.build(input_shape)
 
     def call(self, inputs):
         x = inputs
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = self.relu(norm(self.pool(conv(x))))
+        for conv in self.convs:
+            x = self.relu(self.pool(conv(x)))
         return x
 
     def compute_output_shape(self, input_shape):

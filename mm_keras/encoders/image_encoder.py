@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from mm_keras.checks import check_positive_int, check_rank, check_rate
+from mm_keras.checks import check_positive_int, check_positive_ints, check_rank, check_rate
 from mm_keras.encoders.conv_stages import ConvStages
 
 
@@ -27,7 +27,7 @@ class ImageEncoder(keras.layers.Layer):
 
     def __init__(self, filters=(32, 64), units=128, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.filters = list(filters)
+        self.filters = check_positive_ints("ImageEncoder", "filters", filters)
         self.units = check_positive_int("ImageEncoder", "units", units)
         self.dropout = check_rate("ImageEncoder", "dropout", dropout)
         dtype = self.dtype_policy

@@ -1,9 +1,9 @@
 """Recurrent encoder of a sequence of feature vectors."""
 
 import keras
-from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
+from mm_keras.encoders.standardized_features import steps_before_padding
 from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
 
 
@@ -40,9 +40,7 @@ class SequenceEncoder(keras.layers.Layer):
         self.recurrent.build(input_shape)
 
     def call(self, inputs, training=None):
-        filled = ops.cast(ops.any(ops.not_equal(inputs, 0), axis=-1), "int32")  # (B, T)
-        follows = ops.flip(ops.cumsum(ops.flip(filled, axis=1), axis=1), axis=1)
-        mask = ops.logical_or(follows > 0, ops.arange(ops.shape(inputs)[1]) < 1)
+        mask = steps_before_padding(inputs)
         return self.drop_state(self.recurrent(inputs, mask=mask, training=training), training=training)
 
     def compute_output_shape(self, input_shape):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
+from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
 from mm_keras.encoders.conv_stages import ConvStages
 from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
 
@@ -32,7 +32,7 @@ class SpectrogramEncoder(keras.layers.Layer):
 
     def __init__(self, filters=(32, 64), units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.filters = list(filters)
+        self.filters = check_positive_ints("SpectrogramEncoder", "filters", filters)
         self.units = check_positive_int("SpectrogramEncoder", "units", units)
         self.cell = check_choice("SpectrogramEncoder", "cell", cell, CELLS)
         self.bidirectional = bidirectional

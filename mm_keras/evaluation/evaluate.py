@@ -90,7 +90,7 @@ class _Meter:
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
     names = [name for name in model.input if name != "present"]
-    embeddings = {name: model.get_layer(f"{name}_encoder").output for name in names}
+    embeddings = {name: model.get_layer(f"{name}.encoder").output for name in names}
     encoders = keras.Model({name: model.input[name] for name in names}, embeddings)
     rest = keras.Model([*embeddings.values(), model.input["present"]], model.output)
 

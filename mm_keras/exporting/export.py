@@ -32,6 +32,7 @@ def export(model, spec, data, folder=None):
         nothing is left behind then, and earlier versions are untouched.
     """
     folder = Path(folder or Path("saved_models") / spec.name)
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     model = float32_model(model, spec, data)
     stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.resolve()))
@@ -51,6 +52,8 @@ def export(model, spec, data, folder=None):
         return _publish(folder, stage, parity, written)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def float32_model(model, spec, data):

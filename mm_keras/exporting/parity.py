@@ -86,7 +86,7 @@ class Reference:
             "rows": len(self.names),
             "subsets": sorted(set(self.names)),
             "tolerance": tolerance,
-            "max_difference": max(differences.values(), default=0.0),
+            "max_difference": float(np.max(list(differences.values()), initial=0.0)),  # NaN if any is NaN.
             "equal_labels": min(equal.values(), default=1.0),
             "differences": differences,
             "labels": equal,
@@ -94,7 +94,7 @@ class Reference:
             "operators": answer["operators"],
         }
         if not result["max_difference"] <= tolerance:
-            worst = max(differences, key=differences.get)
+            worst = max(differences, key=lambda place: np.nan_to_num(differences[place], nan=np.inf))
             fix = "Raise export.tolerance if this is acceptable; the artefact was not kept."
             received = f"{result['max_difference']:.3g} in {worst}"
             raise ExportError(message(f"export {kind}", f"differences up to {tolerance:g}", received, fix))
@@ -126,7 +126,8 @@ class Reference:
             name: cells[name][rows] if part.kind == "numbers" else cells[name][rows].astype(str)
             for name, part in self.preprocessor.modalities.items()
         }
-        decoded = tf.data.Dataset.from_tensor_slices(columns).map(self.preprocessor.decode_row)
+        decode = tf.function(self.preprocessor.decode_row, autograph=False)  # Autograph takes many seconds.
+        decoded = tf.data.Dataset.from_tensor_slices(columns).map(decode)
         batch = next(iter(decoded.batch(len(rows))))
         batch = {name: tf.gather(x, index) for name, x in batch.items()}
         return self.preprocessor.finish(batch, tf.constant(present))

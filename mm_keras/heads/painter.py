@@ -26,10 +26,11 @@ class Painter(keras.layers.Layer):
 
     def __init__(self, height, width, channels, filters=(64, 32), **kwargs):
         super().__init__(**kwargs)
-        self.height = check_positive_int("Painter", "height", height)
-        self.width = check_positive_int("Painter", "width", width)
-        self.channels = check_positive_int("Painter", "channels", channels)
-        self.filters = check_positive_ints("Painter", "filters", filters)
+        owner = type(self).__name__
+        self.height = check_positive_int(owner, "height", height)
+        self.width = check_positive_int(owner, "width", width)
+        self.channels = check_positive_int(owner, "channels", channels)
+        self.filters = check_positive_ints(owner, "filters", filters)
         dtype = self.dtype_policy
         scale = 2 ** len(self.filters)
         self.grid = (math.ceil(height / scale), math.ceil(width / scale), self.filters[0])

@@ -149,7 +149,7 @@ def test_one_label_of_two_is_enough(tmp_path):
         (["a,x,train", "b,x,train"], "at least 2 classes in the train rows. Received: only `x`."),
         (
             ["a,x,train", "b,y,train", "c,z,test", "d,z,val"],
-            "only classes that train has. Received: `z` in lines 4, 5.",
+            "only classes that the train rows have. Received: `z` in lines 4, 5.",
         ),
         (["a,x,train", " ,y,train"], "in each row at least one of `text`. Received: none in line 3."),
     ],
@@ -327,3 +327,14 @@ def test_rows_to_predict_need_a_modality(tmp_path):
     assert "expects a column of m.csv. Received: `text`. The columns are `a`, `b`." in message
     message = error_of(load_rows, write(tmp_path, "a,text\n1,\n"), modalities_of(text={"kind": "text"}))
     assert "Received: none in line 2." in message
+
+
+def test_a_table_to_evaluate_needs_no_train_rows_and_keeps_the_given_classes(tmp_path):
+    data = {"manifest": str(write(tmp_path, "text,label\na,9\nb,\nc,10\n")), "split": "split"}
+    outputs = {**LABEL, "again": {"kind": "autoencoder"}}
+    spec = make_spec({"name": "x", "data": data, "modalities": TEXT, "outputs": outputs})
+    manifest = load_manifest(spec, {"label": ["8", "9", "10"]}, unsplit=True)
+    assert manifest.splits["test"].tolist() == [0, 1, 2]
+    assert manifest.targets["label"].tolist() == [1, -1, 2]
+    assert manifest.target_weights["label"].tolist() == [1, 0, 1]
+    assert "`10` in line 4" in error_of(load_manifest, spec, {"label": ["8", "9"]}, unsplit=True)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from helpers import assert_layer
+from mm_keras.encoders import SpectrogramEncoder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "bidirectional", "width"), [("gru", False, 6), ("lstm", False, 6), ("gru", True, 12)]
+)
+def test_conforms(cell, bidirectional, width, tmp_path):
+    arguments = {
+        "filters": [2, 3],
+        "units": 3,
+        "cell": cell,
+        "bidirectional": bidirectional,
+        "dropout": 0.1,
+    }
+    assert_layer(SpectrogramEncoder, arguments, (9, 5), (width,), tmp_path)
+
+
+def test_mean_and_largest_state_of_the_convolved_normal_spectrogram_are_joined():
+    random = np.random.default_rng(7)
+    x = random.normal(3.0, 5.0, size=(2, 7, 6)).astype("float32")
+    layer = SpectrogramEncoder(filters=[3, 2], units=4)
+    layer.build(x.shape)
+    deviation = np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-3)  # Keras's epsilon.
+    normal = (x - x.mean(axis=(1, 2), keepdims=True)) / deviation
+    maps = np.array(layer.stages(normal[..., None]))
+    assert maps.shape == (2, 2, 2, 2)
+    states = np.array(layer.recurrent(maps.reshape(2, 2, 4)))
+    expected = np.concatenate([states.mean(axis=1), states.max(axis=1)], axis=-1)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)  # Through two convolutions.
+
+
+def test_the_level_of_a_recording_does_not_matter():
+    x = np.random.default_rng(7).normal(size=(1, 8, 4)).astype("float32")
+    layer = SpectrogramEncoder(filters=[3], units=4)
+    quiet, loud = (np.array(layer(10 * x + level)) for level in (-20.0, 5.0))
+    np.testing.assert_allclose(quiet, loud, rtol=1e-4, atol=1e-4)  # float32 subtracts the level.
+
+
+def test_silence_gives_finite_values():
+    assert np.isfinite(np.array(SpectrogramEncoder([3], 4)(np.full((1, 8, 4), -11.5)))).all()
+
+
+def test_dropout_works_in_training_alone():
+    x = np.random.default_rng(7).normal(size=(1, 8, 4)).astype("float32")
+    layer = SpectrogramEncoder(filters=[3], units=8, dropout=0.5)
+    quiet = np.array(layer(x))
+    np.testing.assert_array_equal(quiet, layer(x))
+    assert (np.array(layer(x, training=True)) == 0).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"filters": 32}, "`filters` to be a list of ints > 0. Received: filters=32"),
+        ({"filters": [0]}, r"`filters\[0\]` to be an int > 0. Received: filters\[0\]=0"),
+        ({"units": 0}, "`units` to be an int > 0. Received: units=0"),
+        ({"cell": "rnn"}, "`cell` in `gru`, `lstm`. Received: cell='rnn'"),
+        ({"dropout": 1}, r"`dropout` in \[0, 1\). Received: dropout=1"),
+    ],
+)
+def test_a_value_out_of_range_is_rejected(arguments, words):
+    with pytest.raises(ValueError, match=f"`SpectrogramEncoder` expects {words}"):
+        SpectrogramEncoder(**arguments)
+
+
+def test_a_waveform_is_rejected():
+    with pytest.raises(ValueError, match=r"`inputs` of rank 3.*shape=\(2, 90\).*spectrograms \(B, T, F\)"):
+        SpectrogramEncoder([4])(np.ones((2, 90)))

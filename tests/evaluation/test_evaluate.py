@@ -1,0 +1,99 @@
+"""Evaluation of a trained model: whole, and with every subset of its modalities."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+from mm_keras.evaluation import evaluate, subset_name, subsets_of
+from mm_keras.model import loss_weights, make_heads
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def result(trained):
+    run, data = trained
+    return evaluate(run.model, run.spec, data)
+
+
+@pytest.fixture(scope="module")
+def rows(trained):
+    """All test rows as one batch of NumPy arrays."""
+    batches = [tf.nest.map_structure(lambda x: x.numpy(), batch) for batch in trained[1].test]
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def test_subsets_of_few_and_of_many_modalities():
+    assert [subset_name(x) for x in subsets_of(["b", "a", "c"])] == [
+        *("a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"),
+    ]
+    many = subsets_of("abcdefgh")
+    assert [len(x) for x in many] == [1] * 8 + [7] * 8 + [8]
+
+
+def test_every_subset_equals_the_model_with_inputs_taken_away(trained, result, rows):
+    run, _ = trained
+    inputs, targets, weights = rows
+    assert len(result["subsets"]) == 2 ** len(tiny.NAMES) - 1
+    sizes = range(1, len(tiny.NAMES) + 1)
+    for subset in itertools.chain.from_iterable(itertools.combinations(tiny.NAMES, n) for n in sizes):
+        mask = np.array([name in subset for name in tiny.NAMES])
+        taken = {name: x if name in subset else np.zeros_like(x) for name, x in inputs.items()}
+        taken["present"] = inputs["present"] * mask
+        outputs = run.model.predict(taken, verbose=0, batch_size=8)
+        there = taken["present"].any(axis=1)
+        right = outputs["label"].argmax(axis=1) == targets["label"].argmax(axis=1)
+        exact = ((outputs["tags"] >= 0.5) == (targets["tags"] == 1)).all(axis=1)
+        given = result["subsets"][subset_name(subset)]
+        assert given["label"] == pytest.approx(right[there & (weights["label"] > 0)].mean()), subset
+        assert given["tags"] == pytest.approx(exact[there & (weights["tags"] > 0)].mean()), subset
+
+
+def test_scores_and_losses_equal_those_of_predict(trained, result, rows):
+    run, data = trained
+    inputs, targets, weights = rows
+    outputs = run.model.predict(inputs, verbose=0, batch_size=8)
+    known = weights["label"] > 0
+    true, guess = targets["label"][known].argmax(axis=1), outputs["label"][known].argmax(axis=1)
+    label = result["outputs"]["label"]
+    matrix = np.zeros((3, 3), int)
+    np.add.at(matrix, (true, guess), 1)
+    assert label["confusion"] == matrix.tolist()
+    assert matrix.sum() == 7  # One of the 8 rows has no label.
+    assert label["accuracy"] == pytest.approx((true == guess).mean())
+    total = 2 * np.diag(matrix) / np.maximum(matrix.sum(axis=0) + matrix.sum(axis=1), 1)
+    assert label["macro_f1"] == pytest.approx(total.mean())
+    for key, head in make_heads(run.spec, data.preprocessor).items():
+        there = weights[key] > 0
+        loss = head.loss()
+        want = float(loss(targets[key][there], outputs[key][there]))
+        assert result["outputs"][key]["loss"] == pytest.approx(want, rel=1e-4), key
+    parts = {key: weight * result["outputs"][key]["loss"] for key, weight in loss_weights(run.spec).items()}
+    assert result["loss"] == pytest.approx(sum(parts.values()))
+    assert result["rows"] == 8 and result["split"] == "test"
+
+
+def test_each_output_has_its_measures(result):
+    assert set(result["outputs"]) == {"label", "tags", *(f"copy_{name}" for name in tiny.NAMES)}
+    assert result["outputs"]["label"]["labels"] == list(tiny.LABELS)
+    assert np.shape(result["outputs"]["tags"]["confusion"]) == (2, 2, 2)
+    assert 0 <= result["outputs"]["copy_text"]["token_accuracy"] <= 1
+
+
+def test_train_and_validation_rows_can_be_evaluated(trained):
+    run, data = trained
+    for split, rows in (("train", 24), ("validation", 8)):
+        told = evaluate(run.model, run.spec, data, split)
+        assert told["split"] == split and told["rows"] == rows
+        labelled = {"train": 23, "validation": 8}[split]
+        assert np.sum(told["outputs"]["label"]["confusion"]) == labelled
+
+
+def test_a_split_without_rows_is_refused(trained):
+    run, data = trained
+    with pytest.raises(ValueError, match=r"rows in split 'test'. Received: none. Add such rows"):
+        evaluate(run.model, run.spec, replace(data, test=None))
