@@ -82,15 +82,24 @@ def imported_modules(tree):
 
 
 def late_import_faults(tree, relative, part):
-    """Yields imports below a `def`, `if` or `try`: those stand at the top, but for a few that load late."""
+    """Yields imports below a `def`, `if` or `try`: those stand at the top, but for a few that load late.
+
+    At the top a package that may be missing is tried, with another import in its place.
+    """
     if relative.parts == ("__init__.py",) or part in LATE_IMPORTS:
         return
-    top = set(tree.body)
+    tries = [node for node in tree.body if isinstance(node, ast.Try)]
+    optional = [node for node in tries if _names_import_error(node) and "tensorflow" not in ast.unparse(node)]
+    top = {*tree.body, *(node for attempt in optional for node in attempt.body)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) and node not in top:
             names = {alias.name.split(".")[0] for alias in node.names} | {getattr(node, "module", None)}
             if not (part == "data" and "tensorflow_io" in names):
                 yield node.lineno, "an import that is not at the top of the file"
+
+
+def _names_import_error(attempt):
+    return all(getattr(handler.type, "id", None) == "ImportError" for handler in attempt.handlers)
 
 
 def print_faults(tree, part):
