@@ -21,13 +21,13 @@ class LogMel(keras.layers.Layer):
     Call arguments:
         inputs: float tensor `(B, S)`, samples in [-1, 1].
 
-    Returns: float tensor `(B, T, F)`, `T = 1 + S // hop`, never below `log(1e-5)`.
+    Returns: float tensor `(B, T, F)`, `T = 1 + S // hop`, never below `log(1e-4)`.
     Raises: ValueError, if an argument is not positive or the input is not `(B, S)`.
     Source: `keras.layers.MelSpectrogram` (HTK mel scale). Its own decibel scale is not used: it cuts at
         80 dB below the loudest sample of the whole batch, so one example would change another.
     """
 
-    floor = 1e-5
+    floor = 1e-4  # Weaker power drowns in the rounding of the strongest, which differs between devices.
 
     def __init__(self, rate, mel_bins=40, window=0.025, hop=0.010, **kwargs):
         super().__init__(**kwargs)

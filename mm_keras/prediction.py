@@ -59,8 +59,9 @@ class Predictor:
                 check_contents(self.preprocessor, raw, cells, rows)
                 raise
             parts.append({key: np.asarray(value) for key, value in answers.items()})
-        joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-        return {key: _strings(values) for key, values in joined.items()}
+        first = [key for name in self.preprocessor.labels for key in (name, f"{name}_scores")]
+        names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
+        return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
 
     def _check(self, cells):
         names = self.preprocessor.names
