@@ -237,8 +237,8 @@ def test_every_unreadable_file_is_named_at_once_with_its_reason(folder, cache):
     text = str(caught.value)
     first, *lines = (line.strip() for line in text.splitlines())
     assert first == (
-        "`data.manifest` expects files that can be decoded. Received: 6 rows with a file that cannot be read. "
-        "Replace these files, or empty their cells: an empty cell is a missing modality."
+        "`data.manifest` expects files that can be decoded. Received: 6 rows with a file that cannot be "
+        "read. Replace these files, or empty their cells: an empty cell is a missing modality."
     )
     assert len(lines) == len(faults)
     for line, (place, reason) in zip(lines, sorted(faults.items(), key=_split_then_line), strict=True):
