@@ -34,7 +34,9 @@ def measure_epoch(model, batches):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("spec")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--output")
@@ -54,7 +56,9 @@ def main():
         "first_pass": {"examples_per_second": rows / decoded, "seconds": decoded},
         "epochs": epochs,
     }
-    print(f"decode and cache {rows} rows: {decoded:.1f} s, {rows / decoded:.0f} examples/s ({data.cached_in})")
+    print(
+        f"decode and cache {rows} rows: {decoded:.1f} s, {rows / decoded:.0f} examples/s ({data.cached_in})"
+    )
     for i, epoch in enumerate(epochs, start=1):
         speed, share = epoch["examples_per_second"], epoch["waiting_share"]
         print(f"epoch {i}: {speed:.0f} examples/s, waiting for input {share:.1%} of the time")

@@ -42,12 +42,16 @@ def test_every_gpu_is_mirrored(name, devices, monkeypatch):
 
 def test_mirrored_on_a_single_cpu_is_refused(monkeypatch):
     monkeypatch.setattr(strategy, "visible_devices", lambda: ["CPU:0"])
-    with pytest.raises(ValueError, match=r"expects a GPU .*Received: devices \['CPU:0'\]. Use strategy: auto"):
+    with pytest.raises(
+        ValueError, match=r"expects a GPU .*Received: devices \['CPU:0'\]. Use strategy: auto"
+    ):
         make_strategy("mirrored")
 
 
 def test_an_unknown_name_is_refused():
-    words = r"`strategy` in `auto`, `none`, `mirrored`. Received: strategy='mirror'. Did you mean `mirrored`\?"
+    words = (
+        r"`strategy` in `auto`, `none`, `mirrored`. Received: strategy='mirror'. Did you mean `mirrored`\?"
+    )
     with pytest.raises(ValueError, match=words):
         make_strategy("mirror")
 
@@ -71,7 +75,11 @@ def trained_weights(name):
             "name": "tiny",
             "data": {"manifest": "manifest.csv"},
             "modalities": {
-                "vec": {"kind": "features", "shape": [3], "encoder": {"kind": "dense", "units": 4, "dropout": 0.0}},
+                "vec": {
+                    "kind": "features",
+                    "shape": [3],
+                    "encoder": {"kind": "dense", "units": 4, "dropout": 0.0},
+                },
                 "numbers": {"kind": "numbers", "encoder": {"units": 4, "dropout": 0.0}},
             },
             "fusion": {"kind": "gated", "units": 4, "modality_dropout": 0.0, "dropout": 0.0},
