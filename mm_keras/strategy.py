@@ -1,5 +1,7 @@
 """Which devices train: a name in the spec -> a tf.distribute strategy."""
 
+import functools
+
 import tensorflow as tf
 
 from mm_keras.checks import check_choice, message
@@ -22,7 +24,13 @@ def make_strategy(name="auto"):
     if len(devices) < 2 and "CPU" in devices[0]:
         fix = "Use strategy: auto, which trains on one device."
         raise ValueError(message("strategy", "a GPU for mirrored", f"devices {devices}", fix))
-    return tf.distribute.MirroredStrategy(devices)
+    return _mirrored(tuple(devices))
+
+
+@functools.cache
+def _mirrored(devices):
+    """Returns one strategy a process: those of a second would take the keys of the first's collectives."""
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def visible_devices():

@@ -116,14 +116,14 @@ def compile_arguments(spec, data):
 
     Args:
         spec: Spec.
-        data: Datasets. Its number of training rows sets the length of the schedule.
+        data: Datasets. Its number of training batches sets the length of the schedule.
 
     Returns: dict of these arguments.
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW); 2017, arXiv:1608.03983 (cosine).
     """
     training = spec.training
     heads = make_heads(spec, data.preprocessor)
-    total = data.steps(training.batch_size) * training.epochs
+    total = data.steps * training.epochs
     warmup = min(round(training.warmup * total), total - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else training.learning_rate,

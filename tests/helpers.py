@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mm_keras.strategy import make_strategy
+
 BATCH = 2
 SINGLE = "inputs"
 ON_TENSORFLOW = keras.config.backend() == "tensorflow"
@@ -238,7 +240,6 @@ class LayerCase:
         return f"`{self.layer_class.__name__}`"
 
 
-@functools.cache
 def two_devices():
     """Returns the strategy over the two logical devices that conftest.py makes."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return make_strategy("mirrored")

@@ -36,8 +36,12 @@ def test_auto_is_one_device_without_two_gpus(devices, monkeypatch):
 )
 def test_every_gpu_is_mirrored(name, devices, monkeypatch):
     monkeypatch.setattr(strategy, "visible_devices", lambda: devices)
-    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda used: ("mirrored", used))
+    monkeypatch.setattr(strategy, "_mirrored", lambda used: ("mirrored", list(used)))
     assert make_strategy(name) == ("mirrored", devices)
+
+
+def test_a_process_has_one_mirrored_strategy():
+    assert make_strategy("mirrored") is make_strategy("mirrored")
 
 
 def test_mirrored_on_a_single_cpu_is_refused(monkeypatch):
@@ -49,9 +53,7 @@ def test_mirrored_on_a_single_cpu_is_refused(monkeypatch):
 
 
 def test_an_unknown_name_is_refused():
-    words = (
-        r"`strategy` in `auto`, `none`, `mirrored`. Received: strategy='mirror'. Did you mean `mirrored`\?"
-    )
+    words = r"`auto`, `none`, `mirrored`. Received: strategy='mirror'. Did you mean `mirrored`\?"
     with pytest.raises(ValueError, match=words):
         make_strategy("mirror")
 

@@ -35,10 +35,7 @@ class Steps:
     """What `compile_arguments` reads of Datasets."""
 
     preprocessor: object
-    count: int
-
-    def steps(self, batch_size):
-        return self.count
+    steps: int
 
 
 def learning_rates(data, steps=100, **training):

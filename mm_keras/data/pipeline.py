@@ -37,9 +37,10 @@ class Datasets:
     rows: dict = field(default_factory=dict)
     cached_in: str = "none"
 
-    def steps(self, batch_size):
-        """Returns the number of training batches of one epoch."""
-        return -(-len(self.rows["train"]) // batch_size)
+    @property
+    def steps(self):
+        """The number of training batches of one epoch."""
+        return int(self.train.cardinality())
 
 
 def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=None):
@@ -47,7 +48,8 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=N
 
     Args:
         spec: Spec.
-        replicas: int. Devices that share a batch; no replica is then left without rows.
+        replicas: int. Devices that share a batch. A last batch that they cannot share equally is filled up
+            with rows of weight 0.
         progress: callable or None, called with (rows decoded, rows in all).
         preprocessor: Preprocessor or None. None learns one from the training rows.
         manifest: Manifest or None. None reads that of the spec.
@@ -111,18 +113,26 @@ def bytes_per_row(spec):
     )
 
 
-def even_batch_size(rows, batch_size, replicas):
-    """Returns the largest batch size <= `batch_size` whose last batch leaves no replica without rows."""
-    batch_size = max(batch_size // replicas, 1) * replicas
-    for size in range(batch_size, 0, -replicas):
-        last = rows % size
-        if last == 0 or last > size // replicas * (replicas - 1):
-            return size
-    return replicas
+def fill_batch(rows, replicas):
+    """Repeats rows of a batch until the replicas get equally many: Keras fails on a first batch that differs,
+    and on a replica without rows.
+
+    Args:
+        rows: dict, name -> tensor `(B, ...)`, "row/index" among them.
+        replicas: int > 0.
+
+    Returns: dict of the same names and "row/real", float32 `(B,)`: 0 for a repeated row, else 1.
+    """
+    count = tf.shape(rows["row/index"])[0]
+    if replicas == 1:
+        return {**rows, "row/real": tf.ones([count])}
+    places = tf.range(-(-count // replicas) * replicas)
+    filled = {name: tf.gather(x, places % count) for name, x in rows.items()}
+    return {**filled, "row/real": tf.cast(places < count, tf.float32)}
 
 
 def _rows_dataset(spec, manifest, rows):
-    row = {"index": rows.astype(np.int64), "present": manifest.present[rows]}
+    row = {"row/index": rows.astype(np.int64), "present": manifest.present[rows]}
     for name, modality in spec.modalities.items():
         cells = manifest.cells[name][rows]
         row[name] = cells if modality.kind == "numbers" else cells.astype(str)
@@ -150,7 +160,7 @@ def _decode(dataset, decode):
 
 @tf.autograph.experimental.do_not_convert
 def _index(row):
-    return row["index"]
+    return row["row/index"]
 
 
 def _cache(dataset, place):
@@ -166,30 +176,29 @@ def _cache(dataset, place):
 
 def _batches(spec, split, pair, decode, preprocessor, place, replicas, count):
     source, dataset = pair
-    batch_size = even_batch_size(count, spec.training.batch_size, replicas)
+    batch_size = max(spec.training.batch_size // replicas, 1) * replicas
     if split == "train":
         most = count if place != "file" else min(count, FILE_SHUFFLE_BYTES // bytes_per_row(spec) + 1)
         shuffled = source if place == "none" else dataset
         dataset = shuffled.shuffle(most, seed=spec.training.seed, reshuffle_each_iteration=True)
     if place == "none":
         dataset = _decode(dataset if split == "train" else source, decode)
-    finish = _finisher(spec, preprocessor)
+    finish = _finisher(spec, preprocessor, replicas)
     batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-    batches.source = dataset  # Keeps a file cache alive as long as its batches.
-    return batches
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _finisher(spec, preprocessor):
+def _finisher(spec, preprocessor, replicas):
     """Returns the function that makes a batch of decoded rows `(inputs, targets, weights)`."""
     names = spec.modality_names
 
     @tf.autograph.experimental.do_not_convert
     def finish(rows):
+        rows = fill_batch(rows, replicas)
         inputs = preprocessor.finish(rows, rows["present"])
         targets, weights = {}, {}
         for name, output in spec.outputs.items():
@@ -202,7 +211,7 @@ def _finisher(spec, preprocessor):
             single = target.dtype.is_integer
             targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target
             weights[name] = rows[f"weight/{name}"]
-        return inputs, targets, weights
+        return inputs, targets, {key: weight * rows["row/real"] for key, weight in weights.items()}
 
     return finish
 

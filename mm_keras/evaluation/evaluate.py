@@ -45,8 +45,6 @@ def evaluate(model, spec, data, split="test"):
     if batches is None:
         fix = "Add such rows, or evaluate another split."
         raise ValueError(message("evaluate", f"rows in split {split!r}", "none", fix))
-    if split == "train":
-        batches = batches.take(data.steps(spec.training.batch_size))
     heads = make_heads(spec, data.preprocessor)
     subsets = subsets_of(spec.modality_names)
     meters = {key: _Meter(head) for key, head in heads.items()}

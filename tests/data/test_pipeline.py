@@ -15,8 +15,9 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_keras.data.pipeline import DataError, bytes_per_row, choose_cache, even_batch_size, make_datasets
+from mm_keras.data.pipeline import DataError, bytes_per_row, choose_cache, fill_batch, make_datasets
 from mm_keras.model import build_model
+from mm_keras.strategy import make_strategy
 from mm_keras.training import compile_arguments
 
 TRAIN, VALIDATION, TEST = (
@@ -112,7 +113,7 @@ def test_rows_come_in_order_for_evaluation_and_each_once_for_training(tiny_manif
     for epoch in epochs:
         assert sorted(epoch, key=str) == sorted(known(TRAIN), key=str)
         assert epoch != known(TRAIN)
-    assert data.train.cardinality() == data.steps(7) == 4
+    assert data.train.cardinality() == data.steps == 4
 
 
 def test_caches_give_equal_examples(tiny_manifest):
@@ -202,6 +203,17 @@ def test_wav_files_are_decoded_without_python(tiny_manifest, monkeypatch):
     assert np.std(next(iter(data.test))[0]["audio"]) > 0
 
 
+@pytest.mark.parametrize("name", ["index", "real", "label_2", "weight"])
+def test_a_modality_may_have_any_name(tiny_manifest, name):
+    spec = tiny.quick_spec(tiny_manifest, modalities=("numbers",))
+    spec.modalities = {name: spec.modalities["numbers"]}
+    rows = [row for row in tiny.read_table(tiny_manifest) if row["a"]]
+    spec.data.manifest = str(tiny.write_table(tiny_manifest.parent / f"{name}.csv", rows))
+    inputs, _, _ = concatenate(make_datasets(spec).test)
+    wanted = [float(row["a"]) for row in rows if row["split"] == "test"]
+    np.testing.assert_allclose(inputs[name][:, 0], wanted, rtol=1e-6)
+
+
 def test_splits_without_rows_are_none(tiny_manifest):
     rows = [row for row in tiny.read_table(tiny_manifest) if row["split"] == "train"]
     data = quick(tiny.write_table(tiny_manifest.parent / "train_only.csv", rows))
@@ -268,26 +280,32 @@ def test_a_line_of_the_file_is_told_where_rows_span_several(folder):
         quick(tiny.write_table(folder / "manifest.csv", rows))
 
 
-@given(st.integers(1, 3000), st.integers(1, 300), st.integers(1, 8))
-def test_even_batches_leave_no_replica_without_rows(rows, batch_size, replicas):
-    size = even_batch_size(rows, batch_size, replicas)
-    assert size % replicas == 0
-    assert size <= max(batch_size, replicas)
-    last = rows % size or size
-    share = size // replicas
-    # Each replica takes `share` rows, the last one what is left of them.
-    assert last > share * (replicas - 1) or size == replicas
-    if replicas == 1:
-        assert size == batch_size
+@given(st.integers(1, 40), st.integers(1, 8))
+def test_filled_batches_can_be_shared_equally(count, replicas):
+    rows = {"row/index": tf.range(count), "x": tf.random.normal((count, 2))}
+    filled = {name: x.numpy() for name, x in fill_batch(rows, replicas).items()}
+    size = len(filled["row/index"])
+    assert size % replicas == 0 and count <= size < count + replicas
+    np.testing.assert_array_equal(filled["row/index"], np.arange(size) % count)
+    np.testing.assert_array_equal(filled["row/real"], np.arange(size) < count)
+    np.testing.assert_array_equal(filled["x"], rows["x"].numpy()[np.arange(size) % count])
 
 
 @pytest.mark.slow
-def test_two_devices_train_with_an_uneven_last_batch(tiny_manifest):
-    spec = tiny.quick_spec(tiny_manifest, training={"batch_size": 14})
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+@pytest.mark.parametrize(("rows", "sizes"), [(24, [14, 10]), (9, [10]), (17, [14, 4])])
+def test_two_devices_train_on_any_number_of_rows(tiny_manifest, rows, sizes):
+    table = tiny.read_table(tiny_manifest)
+    kept = [row for row in table if row["split"] == "train"][:rows]
+    kept += [row for row in table if row["split"] == "validation"][:1]  # One row for two devices.
+    manifest = tiny.write_table(tiny_manifest.parent / f"{rows}.csv", kept)
+    spec = tiny.quick_spec(manifest, training={"batch_size": 14})
+    strategy = make_strategy("mirrored")
     data = make_datasets(spec, replicas=strategy.num_replicas_in_sync)
-    sizes = [len(inputs["present"]) for inputs, _, _ in data.train]
-    assert sizes == [14, 10]
+    weights = [batch["tags"].numpy() for _, _, batch in data.train]
+    assert [len(x) for x in weights] == sizes
+    with_tags = sum(1 for row in kept if row["split"] == "train" and row["tags"])
+    assert np.concatenate(weights).sum() == with_tags  # A row that fills up weighs nothing.
+    assert data.steps == len(sizes)
     with strategy.scope():
         model = build_model(spec, data)
         model.compile(**compile_arguments(spec, data))
