@@ -11,6 +11,7 @@ pytestmark = pytest.mark.core
 ARGUMENTS = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
 
 
+@pytest.mark.slow
 def test_conforms(tmp_path):
     assert_layer(LogMel, ARGUMENTS, (100,), (7, 6), tmp_path)
 

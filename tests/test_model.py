@@ -164,6 +164,7 @@ def test_classifications_give_probabilities(whole):
     assert np.abs(outputs["tags"].sum(axis=-1) - 1).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_what_an_absent_modality_holds_does_not_matter(whole):
     spec, model = whole
     full, other = inputs_for(spec), inputs_for(spec, seed=8)
@@ -256,6 +257,7 @@ def test_a_training_step_lowers_the_loss_of_every_output():
     assert before["loss"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_every_weight_is_trained_in_one_step():
     spec = spec_of(fusion={"modality_dropout": 0.3, "dropout": 0.1})
     inputs = inputs_for(spec, batch=12)

@@ -113,6 +113,7 @@ def trained_weights(name):
 
 
 @pytest.mark.skipif(not WITHOUT_GPU, reason="needs a computer without a GPU")
+@pytest.mark.slow
 def test_two_devices_train_what_one_trains():
     (start, single), (start_of_two, mirrored) = trained_weights("none"), trained_weights("mirrored")
     for one, two in zip(start, start_of_two, strict=True):
