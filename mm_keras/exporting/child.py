@@ -14,7 +14,7 @@ class ExportError(RuntimeError):
 
 
 def run_child(script, arguments, folder):
-    """Runs `<script>.py` of this folder in a new interpreter that imports neither mm_keras nor keras.
+    """Runs `<script>.py` of this folder in a new interpreter without mm_keras (tensorflow_text loads keras).
 
     Args:
         script: str. Name of the script.
