@@ -3,20 +3,21 @@
 import tensorflow as tf
 
 from mm_keras.checks import check_positive_int
-from mm_keras.data.graph_check import beginning, require
+from mm_keras.data.graph_check import WHOLE, beginning, outlined, require
 from mm_keras.data.resample import needed_samples, resample
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 STREAMED = 0x7FFFF000  # Writers that cannot seek leave 0 or a size from here on (SoX: exactly this).
 MOST_CHUNKS = 1000  # Before the data; a file of empty chunks must not keep a server busy.
 SLOWEST, FASTEST = 1000, 768_000  # Hz.
+MOST_SAMPLES = 64 << 20  # Of a file, all channels together.
 FMT = int.from_bytes(b"fmt ", "little")
 DATA = int.from_bytes(b"data", "little")
 RIFF = int.from_bytes(b"RIFF", "little")
 WAVE = int.from_bytes(b"WAVE", "little")
 
 
-def decode_wav(contents, rate, samples):
+def decode_wav(contents, rate, samples, max_samples=MOST_SAMPLES):
     """Decodes a WAV file to one channel at a fixed rate and length.
 
     Reads PCM of 8 (unsigned), 16, 24 and 32 bits, floats of 32 and 64 bits, plain or as
@@ -28,26 +29,33 @@ def decode_wav(contents, rate, samples):
         contents: string tensor, scalar. The bytes of the file.
         rate: int > 0. Samples per second (Hz) of the result.
         samples: int > 0. Length `S` of the result: the end is cut or zero-padded.
+        max_samples: int > 0. Most samples, of all channels together, that the file may hold.
 
     Returns: float32 tensor `(S,)`. PCM lies in [-1, 1); floats are kept as they are, louder ones too.
     Raises: tf.errors.InvalidArgumentError, at run time, if it is no RIFF/WAVE file, has no `fmt ` or `data`
         chunk, another encoding such as mu-law, no channels, a rate out of range, fewer bytes than it
-        says, or NaN or infinity. ValueError, if `rate` or `samples` is no int > 0.
+        says, too many samples, or NaN or infinity. ValueError, if another argument is no int > 0.
     """
-    check_positive_int("decode_wav", "rate", rate)
-    check_positive_int("decode_wav", "samples", samples)
+    for name, value in (("rate", rate), ("samples", samples), ("max_samples", max_samples)):
+        check_positive_int("decode_wav", name, value)
     contents = tf.convert_to_tensor(contents, tf.string)
 
-    def decode_any():
-        waveform, source = read_wav(contents, rate, samples)
-        return resample(waveform, source, rate, samples)
+    def decode_any(contents):
+        return resample(*read_wav(contents, rate, samples, max_samples), rate, samples)
 
-    plain, size = _is_plain(contents, rate)
-    decoded = tf.cond(plain, lambda: _decode_plain(contents, size, samples), decode_any)
+    return decode_plain_or(decode_any, contents, rate, samples, max_samples)
+
+
+def decode_plain_or(decode_other, contents, rate, samples, max_samples):
+    """Decodes the plainest WAV file; any other contents are left to `decode_other`."""
+    plain, size = _is_plain(contents, rate, max_samples)
+    decoded = tf.cond(
+        plain, lambda: _decode_plain(contents, size, samples), lambda: outlined(decode_other, contents)
+    )
     return tf.ensure_shape(decoded, (samples,))
 
 
-def _is_plain(contents, rate):
+def _is_plain(contents, rate, max_samples):
     """Returns whether it is 16-bit mono at `rate` Hz behind 44 bytes of header, and the size of its data.
 
     Most files are, and are then read several times as fast: without searching chunks or choosing a format.
@@ -57,7 +65,8 @@ def _is_plain(contents, rate):
     expected = [RIFF, WAVE, FMT, 16, PCM | 1 << 16, rate, 2 | 16 << 16, DATA]
     same = tf.equal(tf.gather(header, [0, 2, 3, 4, 5, 6, 8, 9]), expected)
     size = header[10]
-    whole = (size > 0) & (size <= tf.strings.length(contents) - 44)
+    most = min(2 * max_samples, (1 << 31) - 1)
+    whole = (size > 0) & (size <= tf.minimum(tf.strings.length(contents) - 44, most))
     return tf.reduce_all(same) & whole, size
 
 
@@ -67,12 +76,17 @@ def _decode_plain(contents, size, samples):
     return tf.pad(waveform, [[0, samples - count]])
 
 
-def read_wav(contents, rate, samples):
+def read_wav(contents, rate, samples, max_samples):
     """Returns the channels' mean, float32 `(N,)`, as far as it is needed, and its rate, int64 scalar."""
-    contents = tf.convert_to_tensor(contents, tf.string)
     length = tf.cast(tf.strings.length(contents), tf.int64)
-    riff, riff_size, wave = tf.unstack(tf.io.decode_raw(contents, tf.int32, fixed_length=12))
-    fmt, data, size = _find_chunks(contents, length)
+    header = tf.unstack(tf.io.decode_raw(contents, tf.int32, fixed_length=44))
+    riff, riff_size, wave = header[:3]
+    usual = tf.equal(header[3], FMT) & tf.equal(header[4], 16) & tf.equal(header[9], DATA)
+    fmt, data, size = tf.cond(
+        usual,
+        lambda: (tf.constant(20, tf.int64), tf.constant(44, tf.int64), _unsigned(header[10])),
+        lambda: outlined(_find_chunks, contents, length),
+    )
     encoding, channels, source, frame, bits = _read_format(contents, fmt)
     rest = length - data
     # A size of 0 is meant where the RIFF chunk, too, says that more follows or that nothing does.
@@ -82,22 +96,35 @@ def read_wav(contents, rate, samples):
     width = frame // tf.maximum(channels, 1)  # Bytes of one number.
     checked = require(
         "decode_wav",
-        *_check_chunks(contents, tf.equal(riff, RIFF) & tf.equal(wave, WAVE), fmt, data),
+        *_check_chunks(
+            contents, tf.equal(riff, RIFF) & tf.equal(wave, WAVE), _unsigned(riff_size), fmt, data
+        ),
         *_check_format(encoding, channels, source, frame, bits, width),
         (
             size <= rest,
             "a `data` chunk of {} bytes, as the file says",
             "{} bytes",
             (size, rest),
-            "The file was cut off: write or send it again, whole.",
+            WHOLE,
         ),
+        check_samples(size // tf.maximum(width, 1), max_samples),
     )
     with tf.control_dependencies([checked]):
         frames = tf.minimum(size // tf.maximum(frame, 1), needed_samples(source, rate, samples))
         part = tf.strings.substr(contents, data, frames * frame)
     branch = tf.where(tf.equal(encoding, PCM), width - 1, 3 + width // 4)
     numbers = tf.switch_case(tf.cast(branch, tf.int32), [lambda read=read: read(part) for read in READERS])
-    return tf.reduce_mean(tf.reshape(numbers, tf.stack([frames, channels])), axis=1), source
+    return _mean(tf.reshape(numbers, tf.stack([frames, channels])), channels), source
+
+
+def _mean(numbers, channels):
+    """Returns the mean of `(N, channels)` over the channels: one and two by quicker ways."""
+    ways = (
+        lambda: numbers[:, 0],
+        lambda: (numbers[:, 0] + numbers[:, -1]) * 0.5,
+        lambda: tf.reduce_mean(numbers, axis=1),
+    )
+    return tf.switch_case(tf.cast(tf.minimum(channels, 3) - 1, tf.int32), ways)
 
 
 def _unsigned(value):
@@ -139,11 +166,18 @@ def _read_format(contents, fmt):
     return encoding, fields[1], fields[2] + fields[3] * 65536, fields[6], fields[7]
 
 
-def _check_chunks(contents, is_wave, fmt, data):
+def _check_chunks(contents, is_wave, size, fmt, data):
     kinds = "Send a WAV file; `audio_as_wav` makes one from FLAC, OGG and MP3."
     first = beginning(contents, 12)
     return (
         (is_wave, "a RIFF/WAVE file", "contents that begin with {}", (first,), kinds),
+        (
+            (data > 0) | (size + 8 <= tf.cast(tf.strings.length(contents), tf.int64)),
+            "a `data` chunk",
+            "a WAV file that ends before",
+            (),
+            WHOLE,
+        ),
         (data > 0, "a `data` chunk", "a WAV file without one", (), "Write the file again, whole."),
         (
             fmt > 0,
@@ -178,6 +212,16 @@ def check_source_rate(source):
         "{} Hz",
         (source,),
         "Write the file again with the rate it was recorded at.",
+    )
+
+
+def check_samples(found, max_samples):
+    return (
+        found <= max_samples,
+        f"a sound of at most {max_samples} samples, all channels together",
+        "{} samples",
+        (found,),
+        "It is too large: cut it, or raise `data.max_samples` in the spec.",
     )
 
 

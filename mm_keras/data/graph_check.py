@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from mm_keras.checks import message
 
+WHOLE = "The file is truncated: write or send it again, whole."
+
 
 def require(owner, *checks):
     """Refuses unless every check holds; the first that fails gives the message.
@@ -20,25 +22,41 @@ def require(owner, *checks):
     Raises: tf.errors.InvalidArgumentError, at run time.
     """
     holds = tf.stack([check[0] for check in checks])
+    given = [tensor for check in checks for tensor in check[3]]
 
-    def text():
-        texts = [
-            tf.strings.format(message(owner, expected, received, fix), tuple(map(_printable, tensors)))
-            for _, expected, received, tensors, fix in checks
-        ]
+    def text(holds, *given):
+        texts, given = [], list(given)
+        for _, expected, received, tensors, fix in checks:
+            values = tuple(_printable(given.pop(0)) for _ in tensors)
+            texts.append(tf.strings.format(message(owner, expected, received, fix), values))
         # The assertion would show the quotation marks around bytes escaped.
         return tf.strings.regex_replace(tf.stack(texts)[tf.argmin(tf.cast(holds, tf.int32))], r'\\?"', "`")
 
     if tf.executing_eagerly():
         if not tf.reduce_all(holds):
-            raise tf.errors.InvalidArgumentError(None, None, text().numpy().decode("utf-8", "replace"))
+            raise tf.errors.InvalidArgumentError(
+                None, None, text(holds, *given).numpy().decode("utf-8", "replace")
+            )
         return tf.constant(True)
 
     def refuse():
-        with tf.control_dependencies([tf.debugging.Assert(False, [text()])]):
+        written = outlined(text, holds, *given)
+        with tf.control_dependencies([tf.debugging.Assert(False, [written])]):
             return tf.constant(False)
 
     return tf.cond(tf.reduce_all(holds), lambda: tf.constant(True), refuse)
+
+
+def outlined(function, *inputs):
+    """Returns `function(*inputs)`, in a graph as one node.
+
+    A branch that is not taken still costs each of its nodes a visit; outlined, it costs one. `function` may
+    read no tensor of the graph around it but `inputs`.
+    """
+    if tf.executing_eagerly():
+        return function(*inputs)
+    attributes = {"_noinline": True}
+    return tf.function(function, autograph=False, experimental_attributes=attributes)(*inputs)
 
 
 def _printable(value):
@@ -51,6 +69,11 @@ def _printable(value):
 def beginning(contents, count):
     """Returns the first `count` bytes, or all if there are fewer, as string scalar."""
     return tf.strings.substr(contents, 0, tf.minimum(tf.strings.length(contents), count))
+
+
+def ending(contents, count):
+    """Returns the last `count` bytes, or all if there are fewer, as string scalar."""
+    return tf.strings.substr(contents, tf.maximum(tf.strings.length(contents) - count, 0), count)
 
 
 def bytes_at(contents, position, count):

@@ -1,19 +1,28 @@
 """A waveform at any rate, resampled to one fixed rate and length."""
 
+import functools
 import math
 
+import numpy as np
 import tensorflow as tf
+
+from mm_keras.data.graph_check import outlined
 
 ZERO_CROSSINGS = 32  # Of the sinc on each side; the window ends there.
 CUTOFF = 0.914  # Share of the lower Nyquist frequency that lies at -6 dB; the stop band begins at 1.
 GROUP = 32  # Output samples that share one window of input.
 BLOCK_ELEMENTS = 1 << 21  # Of each tensor of filter weights or windows held at a time: 8 MiB.
+COMMON = (8000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; their filters are held in the graph.
+MOST_WEIGHTS = 1 << 17  # Of one such filter.
+MOST_GROUPS = 5
 
 
-def needed_samples(source, rate, samples):
-    """Returns how many samples at `source` Hz can touch the first `samples` at `rate` Hz, int64 scalar."""
-    source = tf.cast(source, tf.int64)
-    return -(-samples * source // rate) + _reach(source, rate) + 1
+def needed_samples(source, rate, samples, maximum=tf.maximum):
+    """Returns how many samples at `source` Hz can touch the first `samples` at `rate` Hz.
+
+    With `maximum=max` for an int `source`, else for an int64 scalar tensor.
+    """
+    return -(-samples * source // rate) + _reach(source, rate, maximum) + 1
 
 
 def resample(waveform, source, rate, samples):
@@ -21,8 +30,9 @@ def resample(waveform, source, rate, samples):
 
     A windowed sinc with anti-aliasing and zero delay; each phase of the filter sums to 1, so that a constant
     stays what it is. Before and after the waveform stands silence. Equal rates return the same values.
-    Only the part that reaches the output is computed, in blocks of bounded memory. Rates whose ratio has
-    small terms (44100 -> 16000 is 160/441) share filter weights; others, such as 44101 Hz, are slower.
+    Only the part that reaches the output is computed. The filters of common rates stand in the graph; those
+    of others are made when needed, in blocks of bounded memory: at rates whose ratio has small terms (12000
+    -> 16000 is 4/3) outputs share filter weights; others, such as 44101 Hz, are the slowest.
 
     Args:
         waveform: float32 tensor `(N,)`.
@@ -34,21 +44,86 @@ def resample(waveform, source, rate, samples):
     Source: Smith, Digital Audio Resampling Home Page, 2002, with the Blackman window.
     """
     source = tf.cast(source, tf.int64)
+    same = tf.equal(source, rate)
+    # An outlined function takes no part of the waveform that the output does not need.
+    waveform = waveform[
+        : tf.where(same, tf.constant(samples, tf.int64), needed_samples(source, rate, samples))
+    ]
     resampled = tf.cond(
-        tf.equal(source, rate),
-        lambda: waveform[:samples],
-        lambda: _convert(waveform[: needed_samples(source, rate, samples)], source, rate, samples),
+        same,
+        lambda: waveform,
+        lambda: outlined(lambda *inputs: _convert(*inputs, rate, samples), waveform, source),
     )
     padded = tf.pad(resampled, [[0, samples - tf.shape(resampled)[0]]])
     return tf.ensure_shape(padded, (samples,))
 
 
-def _reach(source, rate):
-    """Input samples on each side of an output sample that its filter reads, int64 scalar."""
-    return tf.maximum(-(-ZERO_CROSSINGS * source // rate), ZERO_CROSSINGS)
+def _reach(source, rate, maximum=tf.maximum):
+    """Input samples on each side of an output sample that its filter reads."""
+    return maximum(-(-ZERO_CROSSINGS * source // rate), ZERO_CROSSINGS)
 
 
 def _convert(waveform, source, rate, samples):
+    common = [known for known in COMMON if known != rate and _common_filters(known, rate) is not None]
+    matches = tf.concat([tf.equal(source, tf.constant(common, tf.int64)), [True]], 0)
+    branches = [lambda known=known: _convert_common(waveform, known, rate, samples) for known in common]
+    branches.append(lambda: outlined(lambda *inputs: _convert_any(*inputs, rate, samples), waveform, source))
+    return tf.switch_case(tf.argmax(matches, output_type=tf.int32), branches)
+
+
+@functools.cache
+def _common_filters(source, rate):
+    """Returns the weights, float32 `(G, W, N)`: of G groups of N outputs each of W inputs; None if too many.
+
+    All groups together make one period, a whole number of both outputs and inputs.
+    """
+    divisor = math.gcd(source, rate)
+    up, down = rate // divisor, source // divisor
+    period = up * -(-GROUP // up)
+    size = max(GROUP, -(-period // MOST_GROUPS))
+    half = _reach(source, rate, max)
+    width = 2 * half + 2 + -(-size * source // rate)
+    groups = -(-period // size)
+    if groups * width * size > MOST_WEIGHTS:
+        return None
+    outputs = np.arange(groups)[:, None] * size + np.arange(size)
+    first = np.arange(groups) * size * down // up  # (G,)
+    centre = outputs * down / up - first[:, None]
+    place = (np.arange(width)[None, :, None] - half - centre[:, None, :]) * (
+        min(up / down, 1) / ZERO_CROSSINGS
+    )
+    cosine = np.cos(np.pi * place)
+    weights = np.sinc(place * CUTOFF * ZERO_CROSSINGS) * (0.34 + cosine * (0.5 + 0.16 * cosine))
+    weights = np.where(np.abs(place) < 1, weights, 0.0)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _convert_common(waveform, source, rate, samples):
+    """Does what `_convert_any` does, for rates known while the graph is built."""
+    filters = _common_filters(source, rate)
+    groups, width, size = filters.shape
+    divisor = math.gcd(source, rate)
+    up, down = rate // divisor, source // divisor
+    period = up * -(-GROUP // up)
+    step = period * down // up  # Input samples that one period of outputs takes.
+    total = tf.minimum(-(-tf.size(waveform, tf.int64) * rate // source), samples)
+    repeats = tf.cast(-(-total // period), tf.int32)
+    rows = -(-width // step)
+    missing = (repeats + rows + 1) * step - tf.size(waveform)
+    padded = tf.pad(waveform, [[_reach(source, rate, max), tf.maximum(missing, 0)]])
+    outputs = []
+    for group in range(groups):
+        first = group * size * down // up
+        parts = [
+            tf.reshape(padded[first + row * step :][: repeats * step], (repeats, step)) for row in range(rows)
+        ]
+        windows = tf.concat(parts, 1) if rows > 1 else parts[0]  # (Q, rows * step)
+        outputs.append(tf.matmul(windows[:, :width], filters[group]))
+    outputs = tf.concat(outputs, 1)[:, :period] if groups > 1 else outputs[0][:, :period]
+    return tf.reshape(outputs, (-1,))[:total]
+
+
+def _convert_any(waveform, source, rate, samples):
     total = tf.minimum(-(-tf.size(waveform, tf.int64) * rate // source), samples)
     up, down = _ratio(source, rate)
     half = _reach(source, rate)

@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-from mm_keras.data import decode
+from mm_keras.data import decode, transforms
 
 # Runs without this package: what is read back may only use what TensorFlow itself registers.
 LOAD = """
@@ -73,6 +74,15 @@ def test_a_saved_model_decodes_in_a_process_that_has_only_tensorflow(tmp_path):
         for name, value in expected.items():
             # Fused multiplications of the graph round otherwise than single ones.
             np.testing.assert_allclose(outputs[name], value, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_cell_with_more_samples_than_allowed_is_refused(served):
+    contents = make_inputs()["audio"][0]  # 533 samples.
+    modality = SimpleNamespace(kind="audio", rate=16000, samples=10, example_shape=(10,))
+    assert transforms.decode_cell(tf.constant(contents), modality, 1, served, 533).shape == (10,)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a sound of at most 532 samples"):
+        transforms.decode_cell(tf.constant(contents), modality, 1, served, 532)
 
 
 def test_all_names_are_there():

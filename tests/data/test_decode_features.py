@@ -40,6 +40,15 @@ def test_any_vector_is_read_exactly(array):
     np.testing.assert_array_equal(decode_features(save(array), [4]), array)
 
 
+@pytest.mark.parametrize("shape", [[6], [3, 2]])
+def test_the_plainest_file_reads_as_any_other(shape):
+    array = np.random.default_rng(7).normal(size=shape).astype(np.float32)
+    np.testing.assert_array_equal(decode_features(save(array), shape), array)
+    np.testing.assert_array_equal(decode_features(save(array, (2, 0)), shape), array)
+    turned = np.asfortranarray(array)
+    np.testing.assert_array_equal(decode_features(save(turned), shape), array)
+
+
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_every_version_is_read(version):
     np.testing.assert_array_equal(decode_features(save([1.0, 2.0], version), [2]), [1, 2])
@@ -61,6 +70,7 @@ def test_eager_map_and_batched_results_agree():
     np.testing.assert_array_equal(batched, eager)
 
 
+HUGE = save(np.zeros((2, 2))).replace(b"(2, 2), }" + b" " * 11, b"(274877906944, 2), }")
 HOSTILE = save(np.zeros((2, 2))).replace(b"(2, 2), }", b"(4294967296, 4294967296), }")
 
 
@@ -69,7 +79,18 @@ HOSTILE = save(np.zeros((2, 2))).replace(b"(2, 2), }", b"(4294967296, 4294967296
     [
         (b"", [3], "a .npy file of one array of numbers. Received: contents that begin with ``"),
         (b"PK\3\4" + b"0" * 99, [3], "a .npy file of one array"),
-        (save(np.zeros(3))[:40], [3], "a .npy file of one array"),
+        (
+            save(np.zeros(3))[:40],
+            [3],
+            "a .npy file of 128 bytes of header. Received: 40 bytes. The file is truncated",
+        ),
+        (save(np.zeros(3, np.float32))[:-1], [3], "Received: 11 bytes. The file is truncated"),
+        (save(np.array([0, np.nan, 0], np.float32)), [3], "finite float32 numbers. Received: 1 values of 3"),
+        (
+            HUGE,
+            [2, 2],
+            "4398046511104 bytes of numbers, as its shape says. Received: 32 bytes. The file is truncated",
+        ),
         (save(np.zeros(3)), [4], "an array of shape [4]. Received: shape [3]."),
         (save(np.zeros((1, 3))), [3], "an array of shape [3]. Received: shape [1 3]."),
         (save(np.zeros(())), [3], "an array of shape [3]. Received: shape []."),
@@ -77,7 +98,7 @@ HOSTILE = save(np.zeros((2, 2))).replace(b"(2, 2), }", b"(4294967296, 4294967296
         (save(np.zeros(3, ">f4")), [3], "Received: descr=`>f4`."),
         (save(np.array(["abc"])), [1], "Received: descr=`<U3`."),
         (save(np.zeros(3))[:-1], [3], "24 bytes of numbers, as its shape says. Received: 23 bytes."),
-        (save(np.zeros(3)) + b"0", [3], "24 bytes of numbers, as its shape says. Received: 25 bytes."),
+        (save(np.zeros(3)) + b"0", [3], "Received: 25 bytes. The file is damaged"),
         (HOSTILE, [2, 2], "an array of shape [any length, 2]"),
         (save([1.0, np.nan, np.inf]), [3], "finite float32 numbers. Received: 2 values of 3"),
         (save([1.0, 1e300]), [2], "finite float32 numbers. Received: 1 values of 2"),

@@ -1,3 +1,4 @@
+import functools
 import io
 import struct
 
@@ -38,7 +39,7 @@ def riff(*chunks, size=None):
 
 DATA = chunk(b"data", PCM_16.tobytes())
 EXPECTED = np.pad(PCM_16 / 32768, (0, 3)).astype(np.float32)
-CUT_OFF = "`data` chunk of 20 bytes, as the file says. Received: 14 bytes. The file was cut off"
+CUT_OFF = "`data` chunk of 20 bytes, as the file says. Received: 14 bytes. The file is truncated"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -98,6 +99,7 @@ def test_bits_that_do_not_fill_their_bytes_are_read_from_the_top():
     np.testing.assert_array_equal(decode_wav(contents, 8000, 10), EXPECTED)
 
 
+@pytest.mark.slow
 def test_eager_map_and_batched_results_agree():
     files = [
         write(RANDOM.uniform(-1, 1, 900), 8000),
@@ -122,6 +124,18 @@ def test_a_long_file_costs_what_its_beginning_costs():
     np.testing.assert_array_equal(decoded, decode_wav(write(beginning, 16000, "FLOAT"), 8000, 1000))
 
 
+@functools.cache
+def in_graph():
+    signature = [tf.TensorSpec([], tf.string)]
+    return tf.function(lambda contents: decode_wav(contents, 8000, 10, 20), input_signature=signature)
+
+
+def test_as_many_samples_as_allowed_are_read():
+    for channels in (1, 2):
+        contents = riff(header(channels=channels), chunk(b"data", bytes(2 * 20)))
+        np.testing.assert_array_equal(decode_wav(contents, 8000, 10, 20), np.zeros(10))
+
+
 @pytest.mark.parametrize(
     ("contents", "expected"),
     [
@@ -130,6 +144,15 @@ def test_a_long_file_costs_what_its_beginning_costs():
         (b"RIFF\0\0\0\0AVI LIST", "a RIFF/WAVE file"),
         (b"RIFF\0\0\0\0WAVEfmt ", "a `data` chunk. Received: a WAV file without one"),
         (riff(header()), "a `data` chunk. Received: a WAV file without one"),
+        (
+            riff(header(), DATA)[:30],
+            "a `data` chunk. Received: a WAV file that ends before. The file is truncated",
+        ),
+        (
+            riff(header(), chunk(b"data", bytes(2 * 21))),
+            "a sound of at most 20 samples, all channels together",
+        ),
+        (riff(header(channels=3), chunk(b"data", bytes(2 * 21))), "Received: 21 samples. It is too large"),
         (riff(DATA, header()), "a `fmt ` chunk before the `data` chunk"),
         (riff(header(channels=0, frame=2), DATA), "at least 1 channel. Received: 0 channels"),
         (riff(header(encoding=7, bits=8), DATA), "Received: encoding 7 of 8 bits"),
@@ -146,9 +169,9 @@ def test_a_long_file_costs_what_its_beginning_costs():
     ],
 )
 def test_bad_files_are_refused_eagerly_and_in_a_graph(contents, expected):
-    for decode in (decode_wav, tf.function(decode_wav)):
+    for decode in (lambda contents: decode_wav(contents, 8000, 10, 20), in_graph()):
         with pytest.raises(tf.errors.InvalidArgumentError) as error:
-            decode(tf.constant(contents), 8000, 10)
+            decode(tf.constant(contents))
         assert expected in str(error.value)
         assert "`decode_wav` expects" in str(error.value)
 
@@ -159,7 +182,9 @@ def test_endless_chunks_are_given_up():
         decode_wav(contents, 8000, 10)
 
 
-@pytest.mark.parametrize(("rate", "samples"), [(0, 10), (8000, 0), (8000.0, 10)])
-def test_arguments_are_checked(rate, samples):
+@pytest.mark.parametrize(
+    ("rate", "samples", "most"), [(0, 10, 9), (8000, 0, 9), (8000.0, 10, 9), (8000, 10, 0)]
+)
+def test_arguments_are_checked(rate, samples, most):
     with pytest.raises(ValueError, match="`decode_wav` expects"):
-        decode_wav(riff(header(), DATA), rate, samples)
+        decode_wav(riff(header(), DATA), rate, samples, most)

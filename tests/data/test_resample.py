@@ -102,3 +102,24 @@ def test_the_rate_is_known_only_at_run_time():
         waveform = sine(source, 440, source // 20).astype(np.float32)
         # Fused multiplications of the graph round otherwise than single ones.
         np.testing.assert_allclose(traced(waveform, source), convert(waveform, source, 16000, 800), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
+@pytest.mark.parametrize("source", module.COMMON)
+def test_filters_held_in_the_graph_give_what_those_made_when_needed_give(source, rate, monkeypatch):
+    waveform = np.random.default_rng(7).uniform(-1, 1, source // 9)
+    for samples in (1, 37, rate // 8):
+        common = convert(waveform, source, rate, samples)
+        monkeypatch.setattr(module, "COMMON", ())
+        # The places of the taps are rounded otherwise.
+        np.testing.assert_allclose(convert(waveform, source, rate, samples), common, atol=5e-6)
+        monkeypatch.undo()
+
+
+def test_too_large_filters_are_not_held():
+    assert module._common_filters(44100, 12345) is None
+    assert module._common_filters(44100, 16000).size < module.MOST_WEIGHTS
+
+
+def test_an_empty_waveform_is_silence():
+    np.testing.assert_array_equal(convert([], 44100, 16000, 5), np.zeros(5))
