@@ -221,9 +221,9 @@ def _reason_of(error):
 def columns_of(preprocessor, answers):
     """Returns the columns of one answer: title -> function of a row number, which gives a text or number.
 
-    Of a classification `label`: the label, `label_score` of it, and `label:CLASS` of each class. Of an
-    autoencoder: texts, and numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no
-    place in a table.
+    Of a classification `label`: the label, `label_score` of it, and `label:CLASS` of each class. Of a
+    regression `price`: its number, or `price:COLUMN` where there are several. Of an autoencoder: texts, and
+    numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no place in a table.
     """
     columns = {}
     for name, labels in preprocessor.labels.items():
@@ -234,6 +234,9 @@ def columns_of(preprocessor, answers):
         columns[f"{name}_score"] = lambda row, scores=scores: round(float(scores[row].max()), 6)
         for index, label in enumerate(labels):
             columns[f"{name}:{label}"] = lambda row, s=scores, i=index: round(float(s[row, i]), 6)
+    for name, part in preprocessor.outputs.items():
+        for index, title in enumerate(part.titles(name) if part.kind == "regression" else ()):
+            columns[title] = lambda row, v=answers[name], i=index: shortest(v[row, i])
     for key, values in answers.items():
         modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
         if modality is None:
@@ -244,6 +247,11 @@ def columns_of(preprocessor, answers):
             for index, column in enumerate(modality.columns):
                 columns[f"{key}:{column}"] = lambda row, v=values, i=index: round(float(v[row, i]), 6)
     return columns
+
+
+def shortest(value):
+    """Returns a float32 as the float of the fewest digits that names it: 0.1, not 0.10000000149011612."""
+    return float(np.format_float_scientific(np.float32(value)))
 
 
 def records(part, preprocessor):

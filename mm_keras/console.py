@@ -13,7 +13,6 @@ from rich.text import Text
 
 PIPED_WIDTH = 160
 MOST_ROWS = 20
-MOST_CLASSES = 30
 BEST_CLASSES = 5
 BAR = 30
 
@@ -62,6 +61,11 @@ def size(count):
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def number(value, digits=4):
+    """Returns a number of any unit with so many digits, or all before the point: "0.1235", "1,234,568"."""
+    return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def difference(value):
@@ -116,6 +120,8 @@ def describe(name, part):
         words = f"features {' x '.join(map(str, part.shape))}"
     elif part.kind == "numbers":
         words = f"numbers ({', '.join(part.columns)})"
+    elif part.kind == "regression":
+        words = f"regression of column{'s' if len(part.columns) > 1 else ''} {', '.join(part.columns)}"
     elif part.kind == "autoencoder":
         words = f"autoencoder of {', '.join(part.modalities)}"
     else:
@@ -147,56 +153,6 @@ def show_written_spec(out, spec, path):
     show_commands(out, [f"mm-keras train {shlex.quote(str(path))}"])
 
 
-def show_evaluation(out, result, classes=True):
-    """Prints what `evaluate` returned."""
-    title = f"{result['rows']:,} {result['split']} rows, loss {result['loss']:.4f}"
-    show_table(out, _outputs_table(result["outputs"]), title)
-    classified = {name: output for name, output in result["outputs"].items() if "classes" in output}
-    for name, output in classified.items() if classes else ():
-        _show_classes(out, name, output)
-    if classified:
-        table = _subsets_table(result["subsets"], list(classified))
-        show_table(out, table, "With each subset of the modalities")
-
-
-def _outputs_table(outputs):
-    table = make_table("Output<", "Loss", "Measures<")
-    for name, output in outputs.items():
-        shown = [
-            f"{metric.replace('_', ' ').replace(' f1', ' F1')} {_measure(metric, value)}"
-            for metric, value in output.items()
-            if metric != "loss" and isinstance(value, (int, float))
-        ]
-        table.add_row(name, f"{output['loss']:.4f}", ", ".join(shown))
-    return table
-
-
-def _measure(metric, value):
-    return percent(value) if metric.endswith(("accuracy", "f1")) else f"{value:.4g}"
-
-
-def _show_classes(out, name, output):
-    """Prints the table of the classes; of many, those that are told worst."""
-    rows = [(label, output["classes"][label]) for label in output["labels"]]
-    title = f"Classes of {name}"
-    if len(rows) > MOST_CLASSES:
-        title += f": the {MOST_CLASSES} lowest F1 of {len(rows)}"
-        rows = sorted(rows, key=lambda row: row[1]["f1-score"])[:MOST_CLASSES]
-    table = make_table("Class<", "Precision", "Recall", "F1", "Rows")
-    for label, scores in rows:
-        shares = [percent(scores[key]) for key in ("precision", "recall", "f1-score")]
-        table.add_row(label, *shares, f"{scores['support']:,.0f}")
-    show_table(out, table, title)
-
-
-def _subsets_table(subsets, names):
-    titles = ["Accuracy"] if len(names) == 1 else names
-    table = make_table("Modalities present<", *titles)
-    for subset, accuracies in subsets.items():
-        table.add_row(subset.replace("+", " + "), *[percent(accuracies.get(name)) for name in names])
-    return table
-
-
 def artefacts(result):
     """Yields (format, artefact) of what `export` returned."""
     for kind, name in (("saved_model", "SavedModel"), ("tflite", "TFLite")):
@@ -221,7 +177,7 @@ def show_export(out, result):
             name,
             size(artefact["bytes"]),
             difference(parity["max_difference"]),
-            percent(parity["equal_labels"]),
+            percent(parity["equal_labels"] if parity["labels"] else None),
             latency(parity),
         )
     show_table(out, table)
@@ -238,7 +194,7 @@ def predict_commands(result, options):
 
 
 def show_example(out, answers, preprocessor):
-    """Prints the answers to one example: of each classification the best classes."""
+    """Prints the answers to one example: of each classification the best classes, then the numbers."""
     for name, labels in preprocessor.labels.items():
         scores = answers[f"{name}_scores"][0]
         answer = str(answers[name][0])
@@ -249,10 +205,19 @@ def show_example(out, answers, preprocessor):
             score = float(scores[index])
             table.add_row(labels[index], percent(score), Text(mark * round(BAR * score), "cyan"))
         show_table(out, table)
+    for title, values in _numbers(answers, preprocessor):
+        out.print(Text.assemble((f"{title}: ", "bold"), (number(values[0], 6), "bold green")))
     for key, values in answers.items():
         if preprocessor.reconstructed(key):
             read = values[0] if values.dtype.kind in "OU" else f"{values.shape[1:]} values; Python gives them"
             out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
+
+
+def _numbers(answers, preprocessor):
+    """Yields (title, numbers `(N,)`) of each column of each regression."""
+    for name, part in preprocessor.outputs.items():
+        if part.kind == "regression":
+            yield from zip(part.titles(name), answers[name].T, strict=True)
 
 
 def show_answers(out, part, preprocessor, count):
@@ -261,12 +226,14 @@ def show_answers(out, part, preprocessor, count):
     texts = [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
     titles = ["Line", *(["Id<"] if part.ids is not None else [])]
     titles += [title for name in names for title in (f"{name}<", "Score")]
-    table = make_table(*titles, *[f"{key}<" for key in texts])
+    numbers = dict(_numbers(part.answers, preprocessor))
+    table = make_table(*titles, *numbers, *[f"{key}<" for key in texts])
     for row, line in enumerate(part.lines):
         cells = [str(line), *([str(part.ids[row])] if part.ids is not None else [])]
         for name in names:
             score = float(part.answers[f"{name}_scores"][row].max())
             cells += [str(part.answers[name][row]), percent(score)]
+        cells += [number(values[row], 6) for values in numbers.values()]
         table.add_row(*cells, *[str(part.answers[key][row]) for key in texts])
     show_table(out, table)
     shown = len(part.lines)

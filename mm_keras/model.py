@@ -2,9 +2,9 @@
 
 import keras
 
-from mm_keras.encoders import ENCODERS, StandardizedFeatures, StandardizedNumbers
+from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, StandardizedNumbers
 from mm_keras.fusion import FUSIONS, MissingModality
-from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, TextDecoder, VectorDecoder
+from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, Regressor, TextDecoder, VectorDecoder
 from mm_keras.log_mel import LogMel
 
 FUSED = "fused.embedding"
@@ -20,19 +20,20 @@ def build_model(spec, data, precision=None):
 
     Returns: keras.Model. Inputs: dict, modality name -> tensor as the batch contract has it, and
         "present" `(B, M)`. Outputs: dict, `spec.output_names` -> float32 tensor; probabilities `(B, C)` of
-        a classification, and of an autoencoder what each of its decoders gives.
+        a classification, numbers `(B, n)` of a regression in their own units, and of an autoencoder what
+        each of its decoders gives.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
+    seed = spec.training.seed
     inputs, embeddings = {}, {}
     for name in spec.modality_names:
         modality = spec.modalities[name]
-        shape, kind = input_shape(modality), "int32" if modality.kind == "text" else "float32"
+        shape, kind = modality.example_shape, "int32" if modality.kind == "text" else "float32"
         inputs[name] = keras.Input(shape, dtype=kind, name=name)
-        embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype)
+        embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype, seed)
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
     fusion = spec.fusion
-    seed = spec.training.seed
     # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
     missing = MissingModality(fusion.modality_dropout, seed=seed, dtype=dtype, name="missing.modality")
     embeddings = missing({**embeddings, "present": inputs["present"]})
@@ -48,17 +49,6 @@ def choose_precision(name):
     if name != "auto":
         return name
     return "mixed_bfloat16" if keras.distribution.list_devices("gpu") else "float32"
-
-
-def input_shape(modality):
-    """Returns the shape of one example of a modality, without the batch axis."""
-    if modality.kind == "image":
-        return (*modality.size, modality.channels)
-    if modality.kind == "text":
-        return (modality.length,)
-    if modality.kind == "audio":
-        return (modality.samples,)
-    return tuple(modality.shape) if modality.kind == "features" else (len(modality.columns),)
 
 
 def log_mel_arguments(modality):
@@ -81,6 +71,10 @@ def make_heads(spec, fitted, dtype="float32"):
                 len(fitted.labels[name]), output.multi_label, output.label_smoothing, dtype=dtype, name=name
             )
             continue
+        if output.kind == "regression":
+            statistics = fitted.statistics[name]
+            heads[name] = Regressor(**statistics, error=output.loss, dtype=dtype, name=name)
+            continue
         for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
             heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
     return heads
@@ -101,13 +95,16 @@ def embedding_model(model):
     return keras.Model(model.input, {"embedding": in_float32(model.get_layer(FUSED).output)})
 
 
-def _encode(name, modality, x, fitted, dtype):
+def _encode(name, modality, x, fitted, dtype, seed):
     if modality.kind == "numbers":
         x = StandardizedNumbers(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "features":
         x = StandardizedFeatures(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "audio":
         x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}.log_mel")(x)
+        if modality.augment and (modality.augment.time_mask or modality.augment.frequency_mask):
+            masks = modality.augment.model_dump(include={"time_mask", "frequency_mask", "masks"})
+            x = SpectrogramMask(**masks, seed=seed, dtype="float32", name=f"{name}.mask")(x)
     encoder = modality.encoder
     settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop"})
     if modality.kind == "text":
@@ -128,7 +125,7 @@ def _decoder(modality, name, units, fitted, dtype, key):
         return AudioDecoder(frames, arguments, modality.encoder.filters[::-1], **settings)
     if modality.kind == "text":
         return TextDecoder(modality.length, len(fitted.vocabularies[name]), units, **settings)
-    return VectorDecoder(input_shape(modality), **fitted.statistics[name], units=units, **settings)
+    return VectorDecoder(modality.example_shape, **fitted.statistics[name], units=units, **settings)
 
 
 def _layer_name(name):

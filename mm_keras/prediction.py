@@ -43,7 +43,8 @@ class Predictor:
             batch_size: int. Rows answered at once.
 
         Returns: dict, name -> NumPy array with a row per example: of a classification `label` the label
-            strings and `label_scores` `(B, C)`; without a classification, the reconstructions.
+            strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; without either, the
+            reconstructions.
         Raises: PredictionError for an unknown modality or a row of none; ValueError naming the row and the
             file that cannot be read.
         """
@@ -60,6 +61,8 @@ class Predictor:
                 raise
             parts.append({key: np.asarray(value) for key, value in answers.items()})
         first = [key for name in self.preprocessor.labels for key in (name, f"{name}_scores")]
+        outputs = self.preprocessor.outputs.items()
+        first += [name for name, part in outputs if part.kind == "regression"]
         names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
         return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
 

@@ -2,48 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mm_keras.checks import closest, listing
-from mm_keras.spec_modalities import ColumnName, Conflict, Float, Int, Modality, Name, Part, Rate, Units
+from mm_keras.spec_data import Data, Input
+from mm_keras.spec_modalities import Modality
+from mm_keras.spec_outputs import AnyOutput
+from mm_keras.spec_parts import Conflict, Float, Int, Name, Part, Rate, Units
 
 RESERVED = ("present", "embedding")
-
-
-class Shares(Part):
-    """A seeded split, stratified by the first classification label."""
-
-    validation: Rate = Field(0.1, description="Share of rows for validation.")
-    test: Rate = Field(0.2, description="Share of rows for test.")
-    seed: Int = Field(7, ge=0)
-
-    @model_validator(mode="after")
-    def _leave_rows_for_train(self):
-        if self.validation + self.test >= 1:
-            raise Conflict(
-                (),
-                "`validation` + `test` below 1, so that rows are left for train",
-                f"validation={self.validation}, test={self.test}",
-                "Lower one of them, such as {validation: 0.1, test: 0.2}.",
-            )
-        return self
-
-
-class Data(Part):
-    manifest: str = Field(
-        min_length=1, description="CSV file; relative to the spec file.", examples=["manifest.csv"]
-    )
-    split: ColumnName | Shares = Field(
-        default_factory=Shares,
-        description="A column with train, validation, test; or shares such as {validation: 0.1, test: 0.2}.",
-    )
-    cache: Literal["auto", "memory", "file", "none"] = Field(
-        "auto", description="Where decoded examples are kept; auto: memory while they fit cache_memory."
-    )
-    cache_memory: ByteSize = Field("2GB", ge=0, description="Memory for decoded examples.", examples=["2GB"])
-    max_pixels: Int = Field(
-        64_000_000, ge=1, description="A larger image is refused before it is decoded (width x height)."
-    )
 
 
 class Fusion(Part):
@@ -76,44 +43,6 @@ AnyFusion = Annotated[
 ]
 
 
-Weight = Annotated[float, Field(strict=True, ge=0)]
-
-
-class Output(Part):
-    weight: Float = Field(1.0, gt=0, description="Weight of this output's loss.")
-
-
-class ClassificationOutput(Output):
-    kind: Literal["classification"]
-    column: ColumnName | None = Field(None, description="Column of labels; default: the output's name.")
-    multi_label: bool = Field(False, description="A cell holds any number of labels.")
-    separator: str = Field("|", min_length=1, description="Between the labels of a multi-label cell.")
-    threshold: Float = Field(0.5, gt=0, lt=1, description="Multi-label: a label with this score is given.")
-    class_weights: Literal["none", "balanced"] | dict[str, Weight] = Field(
-        "none", description="balanced: n / (classes * n of the class); or label -> weight."
-    )
-    label_smoothing: Rate = 0.0
-
-    @field_validator("class_weights", mode="before")
-    @classmethod
-    def _read_labels_as_text(cls, value):
-        # YAML reads the label of `{3: 2.0}` as a number; in the manifest every label is text.
-        if not isinstance(value, dict):
-            return value
-        return {str(key) if type(key) in (int, float) else key: weight for key, weight in value.items()}
-
-
-class AutoencoderOutput(Output):
-    kind: Literal["autoencoder"]
-    modalities: list[str] | None = Field(
-        None, min_length=1, description="What is reconstructed; default: every modality."
-    )
-    units: Units = Field(128, description="Width of each decoder.")
-
-
-AnyOutput = Annotated[ClassificationOutput | AutoencoderOutput, Field(discriminator="kind")]
-
-
 class Training(Part):
     epochs: Int = Field(40, ge=1)
     batch_size: Int = Field(64, ge=1, description="Of all devices together.")
@@ -122,6 +51,9 @@ class Training(Part):
     warmup: Rate = Field(0.05, description="Share of the steps in which the learning rate rises.")
     clip_norm: Float = Field(1.0, gt=0, description="Largest norm of the gradients of one step.")
     patience: Int = Field(10, ge=0, description="Epochs without a better val_loss before it stops; 0: never.")
+    mixup: Float = Field(
+        0.0, ge=0, le=100, description="Alpha of the Beta(alpha, alpha) by which mixup blends rows; 0: none."
+    )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     strategy: Literal["auto", "none", "mirrored"] = "auto"
     steps_per_execution: Annotated[int, Field(strict=True, ge=1)] | Literal["auto"] = Field(
@@ -146,6 +78,7 @@ class Spec(Part):
         examples=["digits"],
     )
     data: Data
+    input: Input = Field(default_factory=Input)
     modalities: dict[Name, Modality] = Field(min_length=1)
     fusion: AnyFusion = Field(default_factory=lambda: GatedFusion(kind="gated"))
     outputs: dict[Name, AnyOutput] = Field(min_length=1)
@@ -162,6 +95,9 @@ class Spec(Part):
         for name, output in self.outputs.items():
             if output.kind == "classification":
                 output.column = output.column or name
+                continue
+            if output.kind == "regression":
+                output.columns = output.columns or [name]
                 continue
             unknown = [m for m in output.modalities or [] if m not in self.modalities]
             if unknown:
@@ -186,26 +122,31 @@ class Spec(Part):
                 fix = "Rename one of them; `column:` still names the column."
                 raise Conflict(("outputs", name), "a name that no modality has", f"`{name}`", fix)
         for name, output in self.outputs.items():
-            if output.kind == "classification":
-                continue
-            for key in self.keys_of(name):
-                if key in self.modalities or key in self.outputs:
+            for key in self._written_beside(name):
+                if key in self.outputs or (key in self.modalities and output.kind == "autoencoder"):
                     expected = f"no modality or other output named `{key}`: it writes its own result there"
                     raise Conflict(("outputs", name), expected, f"`{key}`", "Rename one of them.")
+
+    def _written_beside(self, name):
+        """Returns the names other than its own under which an output's answers are written."""
+        if self.outputs[name].kind == "classification":
+            return [f"{name}_scores", f"{name}_score"]  # In a SavedModel, and in a table of answers.
+        return [key for key in self.keys_of(name) if key != name]
 
     def _refuse_labels_as_inputs(self):
         columns = {}
         for name, modality in self.modalities.items():
             for column in modality.columns if modality.kind == "numbers" else [modality.column]:
                 columns[column] = name
-        for name, output in self.of_kind("classification").items():
-            if output.column in columns:
-                raise Conflict(
-                    ("outputs", name, "column"),
-                    "a column that no modality reads: the model would see the answer",
-                    f"`{output.column}`, read by modality `{columns[output.column]}`",
-                    "Name another column in one of them.",
-                )
+        for name, output in self.outputs.items():
+            for column in output.target_columns:
+                if column in columns:
+                    raise Conflict(
+                        ("outputs", name, "columns" if output.kind == "regression" else "column"),
+                        "a column that no modality reads: the model would see the answer",
+                        f"`{column}`, read by modality `{columns[column]}`",
+                        "Name another column in one of them.",
+                    )
 
     @property
     def modality_names(self):

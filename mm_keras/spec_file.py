@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from mm_keras.checks import message
 from mm_keras.spec import Spec
@@ -24,7 +25,7 @@ def load_spec(path):
     Args:
         path: str or path. The file.
 
-    Returns: Spec. `data.manifest` is absolute: the file names it relative to its own folder.
+    Returns: Spec. Its paths are absolute: the file names them relative to its own folder.
     Raises: SpecError, if the file cannot be read, is no YAML or is no valid spec.
     """
     path = Path(path)
@@ -38,6 +39,9 @@ def load_spec(path):
         )
     spec = _validate(data, str(path), tree)
     spec.data.manifest = os.path.abspath(path.parent / spec.data.manifest)
+    spec.data.cache_folder = os.path.abspath(path.parent / spec.data.cache_folder)
+    for noise in _noises(spec):
+        noise.folder = os.path.abspath(path.parent / noise.folder)
     return spec
 
 
@@ -62,24 +66,26 @@ def save_spec(spec, path):
 
     Args:
         spec: Spec.
-        path: str or path. The file; its folder is made. A manifest in this folder or below it is named
-            relative to it, any other by its absolute path.
+        path: str or path. The file; its folder is made. A path in this folder or below it is written
+            relative to it, any other as an absolute one.
 
     Raises: OSError, if the file cannot be written.
     """
     path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    spec = spec.model_copy(deep=True)
+    spec.data.manifest = _relative(spec.data.manifest, path.parent)
+    spec.data.cache_folder = _relative(spec.data.cache_folder, path.parent)
+    for noise in _noises(spec):
+        noise.folder = _relative(noise.folder, path.parent)
     content = spec.model_dump(mode="json", exclude_none=True)
-    manifest = Path(os.path.abspath(spec.data.manifest))
-    inside = manifest.is_relative_to(path.parent)
-    content["data"]["manifest"] = str(manifest.relative_to(path.parent) if inside else manifest)
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.width = 100
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(handle, "w", encoding="utf-8") as file:
-            yaml.dump(content, file)
+            yaml.dump(_quoted(content), file)
         os.chmod(draft, 0o644)
         os.replace(draft, path)
     except BaseException:
@@ -87,9 +93,31 @@ def save_spec(spec, path):
         raise
 
 
+def _quoted(content):
+    """Returns the same content with text that YAML might take for a line break in double quotes."""
+    if isinstance(content, dict):
+        return {_quoted(key): _quoted(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_quoted(value) for value in content]
+    odd = isinstance(content, str) and not content.isprintable()
+    return DoubleQuotedScalarString(content) if odd else content
+
+
 def spec_schema():
     """Returns the JSON schema of spec.yaml as a dict, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Spec.model_json_schema()}
+
+
+def _noises(spec):
+    """Returns the parts of a spec that name a folder of noise."""
+    augments = [modality.augment for modality in spec.of_kind("audio").values()]
+    return [augment.noise for augment in augments if augment and augment.noise]
+
+
+def _relative(path, folder):
+    """Returns a path in a folder or below it as seen from there, any other as an absolute one."""
+    named = Path(os.path.abspath(path))
+    return str(named.relative_to(folder) if named.is_relative_to(folder) else named)
 
 
 def _read_text(path):

@@ -2,43 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from mm_keras.checks import message
-
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
-        max_length=64,
-        description="Letters, digits and _, a letter first.",
-    ),
-]
-# Strict: without it pydantic reads `true` as 1 and "64" as 64.
-Int = Annotated[int, Field(strict=True)]
-Float = Annotated[float, Field(strict=True)]
-ColumnName = Annotated[str, Field(min_length=1)]
-Units = Annotated[int, Field(strict=True, ge=1, le=65536)]
-Rate = Annotated[float, Field(strict=True, ge=0, lt=1)]
-
-
-class Conflict(ValueError):
-    """Values that are valid alone and not together.
-
-    Args:
-        path: tuple of keys to the value to mend, seen from the part that raises.
-        expected, received, fix: str. The three sentences of the message, as in `checks.message`.
-    """
-
-    def __init__(self, path, expected, received, fix):
-        super().__init__(message(".".join(path) or "spec", expected, received, fix))
-        self.path, self.expected, self.received, self.fix = tuple(path), expected, received, fix
-
-
-class Part(BaseModel):
-    """A part of the spec: unknown keys are refused, defaults are checked too."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+from mm_keras.spec_augment import AudioAugment, ImageAugment, TextAugment
+from mm_keras.spec_parts import ColumnName, Conflict, Float, Int, Part, Rate, Units, refuse_repetition
 
 
 class ConvEncoder(Part):
@@ -93,6 +60,24 @@ class ImageModality(Column):
     size: tuple[Units, Units] = Field((64, 64), description="[height, width] in pixels.", examples=[[64, 64]])
     channels: Literal[1, 3] = Field(3, description="1 = grey, 3 = RGB.")
     encoder: ConvEncoder = Field(default_factory=ConvEncoder)
+    augment: ImageAugment | None = Field(None, description="Changes of the images, in training only.")
+
+    @model_validator(mode="after")
+    def _colour_only_colours(self):
+        for key in ("saturation", "hue", "rand_augment"):
+            if self.channels == 1 and self.augment and getattr(self.augment, key):
+                raise Conflict(
+                    ("augment", key),
+                    "no change of colours where `channels` is 1",
+                    f"{key}, channels=1",
+                    "Remove it, or set `channels: 3`.",
+                )
+        return self
+
+    @property
+    def example_shape(self):
+        """Shape of one example of the model's input, without the batch axis; so for each kind."""
+        return (*self.size, self.channels)
 
 
 class TextModality(Column):
@@ -101,6 +86,11 @@ class TextModality(Column):
     vocabulary_size: Int = Field(8000, ge=32, le=1_000_000)
     lowercase: bool = Field(True, description="Lower the case and strip accents.")
     encoder: RecurrentTextEncoder = Field(default_factory=RecurrentTextEncoder)
+    augment: TextAugment | None = Field(None, description="Changes of the texts, in training only.")
+
+    @property
+    def example_shape(self):
+        return (self.length,)
 
 
 class AudioModality(Column):
@@ -108,10 +98,15 @@ class AudioModality(Column):
     rate: Int = Field(16000, ge=1000, le=192_000, description="Samples per second (Hz) of the model.")
     seconds: Float = Field(1.0, gt=0, le=3600, description="Longer sounds are cut, shorter ones padded.")
     encoder: ConvRecurrentEncoder = Field(default_factory=ConvRecurrentEncoder)
+    augment: AudioAugment | None = Field(None, description="Changes of the sounds, in training only.")
 
     @property
     def samples(self):
         return round(self.rate * self.seconds)
+
+    @property
+    def example_shape(self):
+        return (self.samples,)
 
     @model_validator(mode="after")
     def _hold_a_window(self):
@@ -124,6 +119,21 @@ class AudioModality(Column):
             )
         return self
 
+    @model_validator(mode="after")
+    def _leave_something_to_hear(self):
+        augment = self.augment or AudioAugment()
+        frames = 1 + self.samples // max(1, round(self.encoder.hop * self.rate))
+        limits = {
+            "shift": (self.seconds, f"`seconds` ({self.seconds})"),
+            "time_mask": (frames, f"the {frames} frames of the sound"),
+            "frequency_mask": (self.encoder.mel_bins, f"`encoder.mel_bins` ({self.encoder.mel_bins})"),
+        }
+        for key, (limit, name) in limits.items():
+            value = getattr(augment, key)
+            if value >= limit:
+                raise Conflict(("augment", key), f"less than {name}", f"{key}={value}", "Lower it.")
+        return self
+
 
 class FeaturesModality(Column):
     kind: Literal["features"]
@@ -133,6 +143,10 @@ class FeaturesModality(Column):
     encoder: DenseEncoder | RecurrentFeaturesEncoder = Field(
         default_factory=DenseEncoder, discriminator="kind"
     )
+
+    @property
+    def example_shape(self):
+        return tuple(self.shape)
 
     @model_validator(mode="after")
     def _read_sequences_by_recurrence(self):
@@ -153,13 +167,13 @@ class NumbersModality(Part):
     )
     encoder: DenseEncoder = Field(default_factory=DenseEncoder)
 
+    @property
+    def example_shape(self):
+        return (len(self.columns),)
+
     @model_validator(mode="after")
     def _name_columns_once(self):
-        columns = self.columns or []
-        twice = [column for column in columns if columns.count(column) > 1]
-        if twice:
-            received = f"`{twice[0]}` {columns.count(twice[0])} times"
-            raise Conflict(("columns",), "each column once", received, "Remove the repetition.")
+        refuse_repetition(self.columns or [])
         return self
 
 

@@ -33,6 +33,7 @@ class FakePredictor:
         self.preprocessor = SimpleNamespace(
             modalities=dict(sorted(SPEC.modalities.items())),
             labels={"label": list(labels)},
+            outputs=SPEC.outputs,
             reconstructed=lambda key: "note" if key == "again_note" else None,
         )
         self.asked = []
@@ -221,6 +222,19 @@ def test_rebuilt_numbers_have_a_column_each():
     part = answers.Answers({"again_my_person": np.array([[1.5, 2.0]])})
     assert list(answers.records(part, predictor.preprocessor)) == [
         {"again_my_person:age": 1.5, "again_my_person:height": 2.0}
+    ]
+
+
+def test_numbers_of_a_regression_have_a_column_each_in_the_digits_that_float32_has():
+    outputs = {"price": {"kind": "regression"}, "place": {"kind": "regression", "columns": ["north", "east"]}}
+    spec = make_spec({**SPEC.model_dump(exclude_none=True), "outputs": outputs})
+    preprocessor = SimpleNamespace(
+        modalities={}, labels={}, outputs=spec.outputs, reconstructed=lambda key: None
+    )
+    given = {"price": np.float32([[0.1], [1e-9]]), "place": np.float32([[1998.3712, -2], [3, 4]])}
+    assert list(answers.records(answers.Answers(given), preprocessor)) == [
+        {"price": 0.1, "place:north": 1998.3712, "place:east": -2.0},
+        {"price": 1e-9, "place:north": 3.0, "place:east": 4.0},
     ]
 
 

@@ -23,30 +23,15 @@ SPEC = {
     "outputs": {
         "label": {"kind": "classification"},
         "again": {"kind": "autoencoder", "modalities": ["note"]},
+        "price": {"kind": "regression"},
+        "place": {"kind": "regression", "columns": ["north", "east"]},
     },
-}
-CLASS = {"precision": 0.5, "recall": 1 / 3, "f1-score": 0.4, "support": 1234.0}
-EVALUATION = {
-    "split": "test",
-    "rows": 1234,
-    "loss": 0.25,
-    "outputs": {
-        "label": {
-            "loss": 0.125,
-            "accuracy": 0.98765,
-            "macro_f1": 0.5,
-            "labels": ["cat", "[red]dog[/red]"],
-            "classes": {"cat": CLASS, "[red]dog[/red]": CLASS},
-            "confusion": [[1, 0], [0, 1]],
-        },
-        "again_note": {"loss": 2.0, "token_accuracy": 0.25, "pixel_error": 12.3456},
-    },
-    "subsets": {"note": {"label": 0.5}, "note+photo": {"label": 1.0}, "photo": {"label": None}},
 }
 PARITY = {
     "rows": 256,
     "max_difference": 4.2e-7,
     "equal_labels": 1.0,
+    "labels": {"serving_default/label": 1.0},
     "tolerance": 1e-4,
     "latency_ms": {"tensors": 1.0, "serving_default": 2.5},
 }
@@ -61,6 +46,7 @@ EXPORTED = {
 }
 PREPROCESSOR = SimpleNamespace(
     labels={"label": ["cat", "dog", "[red]cow[/red]"]},
+    outputs={name: part for name, part in make_spec(SPEC).outputs.items() if name in ("label", "again")},
     reconstructed=lambda key: "note" if key == "again_note" else None,
 )
 
@@ -101,6 +87,24 @@ def test_a_duration_reads_as_a_clock(seconds, text):
 )
 def test_a_size_has_a_unit(count, text):
     assert console.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.000123456, "0.0001235"),
+        (12.3456, "12.35"),
+        (999.96, "1000"),
+        (-1234.5678, "-1,235"),
+        (2.5e9, "2.5e+09"),
+    ],
+)
+def test_a_number_has_four_digits_or_all_before_the_point(value, text):
+    assert console.number(value) == text
+
+
+def test_a_number_of_more_digits_keeps_them():
+    assert [console.number(value, 6) for value in (1998.3712, 123456.7)] == ["1998.37", "123,457"]
 
 
 def test_a_difference_of_nothing_is_zero():
@@ -149,54 +153,10 @@ def test_a_spec_is_told_in_words(width):
     assert "person: numbers (age, height)" in text
     assert "label: classification of column label" in text
     assert "again: autoencoder of note" in text
+    assert "price: regression of column price" in text
+    assert "place: regression of columns north, east" in text
     assert "1,234 train, 56 test" in text
     assert "validation" not in text
-
-
-def test_an_evaluation_shows_outputs_classes_and_subsets():
-    text = printed(console.show_evaluation, EVALUATION)
-    lines = text.splitlines()
-    assert "1,234 test rows, loss 0.2500" in lines
-    assert any(
-        "label" in line and "0.1250" in line and "accuracy 98.8%, macro F1 50.0%" in line for line in lines
-    )
-    assert any("again_note" in line and "token accuracy 25.0%, pixel error 12.35" in line for line in lines)
-    assert [line.split() for line in lines if line.startswith("[red]")] == [
-        ["[red]dog[/red]", "50.0%", "33.3%", "40.0%", "1,234"]
-    ]
-    assert [line.split() for line in lines if line.startswith(("note ", "photo "))] == [
-        ["note", "50.0%"],
-        ["note", "+", "photo", "100.0%"],
-        ["photo", "-"],
-    ]
-
-
-def test_percentages_of_a_column_end_at_the_same_place():
-    lines = printed(console.show_evaluation, EVALUATION).splitlines()
-    ends = {len(line.rstrip()) for line in lines if line.startswith(("note ", "photo "))}
-    assert len(ends) == 1
-
-
-def test_classes_can_be_left_out():
-    assert "Precision" not in printed(console.show_evaluation, EVALUATION, False)
-
-
-def test_of_many_classes_the_worst_are_shown():
-    labels = [f"class{i:02}" for i in range(40)]
-    classes = {label: {**CLASS, "f1-score": 1 - i / 100} for i, label in enumerate(labels)}
-    output = {**EVALUATION["outputs"]["label"], "labels": labels, "classes": classes}
-    text = printed(console.show_evaluation, {**EVALUATION, "outputs": {"label": output}})
-    assert "the 30 lowest F1 of 40" in text
-    assert "class39" in text
-    assert "class10" in text
-    assert "class09" not in text
-
-
-def test_an_evaluation_without_classification_has_no_subsets():
-    outputs = {"again_note": EVALUATION["outputs"]["again_note"]}
-    text = printed(console.show_evaluation, {**EVALUATION, "outputs": outputs, "subsets": {"note": {}}})
-    assert "again_note" in text
-    assert "subset" not in text
 
 
 def test_an_export_shows_size_difference_labels_and_latency():
@@ -206,6 +166,14 @@ def test_an_export_shows_size_difference_labels_and_latency():
     assert rows[1] == ["TFLite", "45.7", "kB", "4.2e-07", "100.0%", "0.50", "ms"]
     assert rows[2][-1] == "models/tiny/serving/3"
     assert "on 256 examples; a difference of 0.0001 is allowed" in text
+
+
+def test_an_export_without_classification_has_no_equal_labels():
+    parity = {**PARITY, "labels": {}}
+    exported = {**EXPORTED, "tflite": {**EXPORTED["tflite"], "parity": parity}}
+    text = printed(console.show_export, exported)
+    row = next(line.split() for line in text.splitlines() if line.startswith("TFLite "))
+    assert row == ["TFLite", "45.7", "kB", "4.2e-07", "-", "2.50", "ms"]
 
 
 def test_commands_of_an_export_quote_its_paths():
@@ -223,7 +191,7 @@ def test_an_example_shows_its_best_classes_first():
 
 
 def test_an_example_shows_what_was_rebuilt():
-    preprocessor = SimpleNamespace(labels={}, reconstructed=lambda key: key)
+    preprocessor = SimpleNamespace(labels={}, outputs={}, reconstructed=lambda key: key)
     answers = {"again_note": np.array(["press [b]one"], object), "again_photo": np.zeros((1, 8, 12, 1))}
     text = printed(console.show_example, answers, preprocessor)
     assert "again_note: press [b]one\n" in text
@@ -244,3 +212,26 @@ def test_answers_to_a_manifest_say_how_many_rows_are_not_shown():
     assert rows == [["2", "a", "dog", "90.0%"], ["3", "[b]", "cat", "100.0%"]]
     assert "The first 2 of 1,000 rows. All of them: --output answers.csv" in text
     assert "The first" not in printed(console.show_answers, part, PREPROCESSOR, 2)
+
+
+OF_NUMBERS = SimpleNamespace(
+    labels={},
+    outputs={name: part for name, part in make_spec(SPEC).outputs.items() if name in ("price", "place")},
+    reconstructed=lambda key: None,
+)
+NUMBERS = {
+    "price": np.array([[1998.3712], [0.5]], "float32"),
+    "place": np.array([[1.0, -2.5], [3.0, 4.0]], "float32"),
+}
+
+
+def test_an_example_shows_each_number():
+    text = printed(console.show_example, NUMBERS, OF_NUMBERS)
+    assert text.splitlines() == ["price: 1998.37", "place:north: 1", "place:east: -2.5"]
+
+
+def test_answers_to_a_manifest_have_a_column_for_each_number():
+    part = SimpleNamespace(answers=NUMBERS, lines=np.array([2, 3]), ids=None)
+    rows = [line.split() for line in printed(console.show_answers, part, OF_NUMBERS, 2).splitlines()]
+    assert ["Line", "price", "place:north", "place:east"] in rows
+    assert rows[-2:] == [["2", "1998.37", "1", "-2.5"], ["3", "0.5", "3", "4"]]

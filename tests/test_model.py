@@ -13,7 +13,6 @@ from mm_keras.model import (
     build_model,
     choose_precision,
     embedding_model,
-    input_shape,
     log_mel_arguments,
     loss_weights,
     make_heads,
@@ -96,7 +95,7 @@ def inputs_for(spec, batch=3, seed=7):
         "features": lambda shape: random.normal(MEAN, DEVIATION, shape).astype("float32"),
         "numbers": lambda shape: random.normal(MEAN, DEVIATION, shape).astype("float32"),
     }
-    inputs = {name: draw[m.kind]((batch, *input_shape(m))) for name, m in spec.modalities.items()}
+    inputs = {name: draw[m.kind]((batch, *m.example_shape)) for name, m in spec.modalities.items()}
     return {**inputs, "present": np.ones((batch, len(spec.modalities)), "float32")}
 
 
@@ -481,6 +480,22 @@ def test_modality_dropout_works_in_training_alone():
     quiet = predict(model, inputs)["label"]
     np.testing.assert_array_equal(quiet, predict(model, inputs)["label"])
     assert np.abs(np.array(model(inputs, training=True)["label"]) - quiet).max() > 1e-4
+
+
+def test_masks_of_the_spectrogram_work_in_training_alone():
+    augment = {"time_mask": 4, "frequency_mask": 3, "gain_db": 6}
+    masked = spec_of({"audio": {**MODALITIES["audio"], "augment": augment}}, ["label"], seed=11)
+    plain = spec_of({"audio": {**MODALITIES["audio"], "augment": {"gain_db": 6}}}, ["label"])
+    model, without = build(masked), build(plain)
+    layer = model.get_layer("audio.mask")
+    assert (layer.time_mask, layer.frequency_mask, layer.masks, layer.seed) == (4, 3, 1, 11)
+    assert "audio.mask" not in [layer.name for layer in without.layers]
+    without.set_weights(model.get_weights())
+    inputs = inputs_for(masked)
+    assert_same(predict(model, inputs), predict(without, inputs))
+    spectrogram = keras.Model(model.input, layer.output)
+    trained = keras.ops.convert_to_numpy(spectrogram(inputs, training=True))
+    assert (trained != keras.ops.convert_to_numpy(spectrogram(inputs, training=False))).any()
 
 
 def test_the_seed_of_the_spec_makes_the_draws_of_training():

@@ -38,6 +38,21 @@ def test_autoencoder_modality_named_twice_is_rebuilt_once():
     assert spec.output_names == ["r_sound"]
 
 
+def test_a_regression_reads_the_column_of_its_name():
+    spec = spec_with(outputs={"price": {"kind": "regression"}, "label": {"kind": "classification"}})
+    price = spec.outputs["price"]
+    assert (price.columns, price.target_columns, price.loss) == (["price"], ["price"], "huber")
+    assert spec.keys_of("price") == ["price"]
+    assert spec.of_kind("regression") == {"price": price}
+    assert price.titles("cost") == ["cost"]
+
+
+def test_a_regression_of_several_columns_heads_each():
+    outputs = {"place": {"kind": "regression", "columns": ["north", "east"], "loss": "mae"}}
+    place = spec_with(outputs=outputs).outputs["place"]
+    assert place.titles("place") == ["place:north", "place:east"]
+
+
 def test_number_labels_of_class_weights_are_text():
     spec = spec_with(outputs={"label": {"kind": "classification", "class_weights": {3: 2.0}}})
     assert spec.outputs["label"].class_weights == {"3": 2.0}
@@ -60,6 +75,25 @@ def test_number_labels_of_class_weights_are_text():
         (
             {"outputs": {"label": {"kind": "classification", "column": "wav"}}},
             "`wav`, read by modality `sound`",
+        ),
+        (
+            {"outputs": {"y": {"kind": "regression", "columns": ["a", "wav"]}}},
+            "`outputs.y.columns` expects a column that no modality reads: the model would see the answer. "
+            "Received: `wav`, read by modality `sound`",
+        ),
+        ({"outputs": {"y": {"kind": "regression", "columns": ["a", "b", "a"]}}}, "`a` 2 times"),
+        ({"outputs": {"image": {"kind": "regression"}}}, "a name that no modality has"),
+        (
+            {"outputs": {"label": {"kind": "classification"}, "label_scores": {"kind": "regression"}}},
+            "no modality or other output named `label_scores`",
+        ),
+        (
+            {"outputs": {"label": {"kind": "classification"}, "label_score": {"kind": "regression"}}},
+            "no modality or other output named `label_score`",
+        ),
+        (
+            {"outputs": {"y": {"kind": "regression", "loss": "rmse"}}},
+            "Input should be 'huber', 'mse' or 'mae'",
         ),
         ({"data": {"manifest": "m", "split": {"validation": 0.5, "test": 0.5}}}, "validation=0.5, test=0.5"),
         ({"modalities": {"s": {"kind": "audio", "seconds": 0.01}}}, "at least `encoder.window`"),

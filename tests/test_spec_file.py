@@ -70,7 +70,7 @@ def test_byte_order_mark_is_accepted(tmp_path):
             "{kind: text}",
             "{kind: text, vocab_size: 9}",
             "line 8: `modalities.text` expects the keys of kind text `column`, `kind`, `length`, "
-            "`vocabulary_size`, `lowercase`, `encoder`. "
+            "`vocabulary_size`, `lowercase`, `encoder`, `augment`. "
             "Received: `vocab_size`. Did you mean `vocabulary_size`?",
         ),
         ("{kind: text}", "{kind: text, units: 9}", "Received: `units`. It belongs under `encoder`."),
@@ -126,7 +126,8 @@ def test_byte_order_mark_is_accepted(tmp_path):
         (
             "manifest: manifest.csv",
             "cache: none",
-            "line 2: `data` expects the key `manifest` (CSV file; relative to the spec file). "
+            "line 2: `data` expects the key `manifest` (CSV, TSV, JSONL or Parquet table, folder or TFRecord "
+            "shards; relative to the spec file). "
             "Received: only `cache`. Add `manifest: manifest.csv`.",
         ),
         (
@@ -304,7 +305,12 @@ def test_failed_save_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):
 def test_every_part_survives_saving(tmp_path):
     spec = Spec(
         name="all",
-        data={"manifest": str(tmp_path / "a: b#.csv"), "split": {"test": 0.3}, "cache_memory": "1GB"},
+        data={
+            "manifest": str(tmp_path / "a: b#.csv"),
+            "split": {"test": 0.3},
+            "cache_memory": "1GB",
+            "cache_folder": str(tmp_path / "cache"),
+        },
         modalities={
             "i": {"kind": "image", "size": (8, 9), "channels": 1, "column": "no"},
             "t": {"kind": "text", "encoder": {"kind": "lstm"}, "column": "0x1F"},
@@ -337,7 +343,7 @@ def test_any_names_and_columns_survive_saving(tmp_path, names, column):
     *modalities, output = names
     spec = Spec(
         name="x",
-        data={"manifest": str(tmp_path / "m.csv")},
+        data={"manifest": str(tmp_path / "m.csv"), "cache_folder": str(tmp_path / "cache")},
         modalities={name: {"kind": "text", "column": f"{column}{name}"} for name in modalities},
         outputs={output: {"kind": "classification", "column": column}},
     )

@@ -3,12 +3,15 @@
 import os
 import re
 
+import pandas as pd
+
 from mm_keras.checks import message
 from mm_keras.data import infer_media as media
 from mm_keras.data.cells import leaves_folder
 from mm_keras.data.infer_columns import make_plan, quote, sample
+from mm_keras.data.reading import read_table
 from mm_keras.data.splits import WORDS
-from mm_keras.data.table import ManifestError, read_table
+from mm_keras.data.table import ManifestError
 from mm_keras.spec import RESERVED
 
 
@@ -27,12 +30,12 @@ def infer_spec(manifest_path, folder=None):
     plan = make_plan(table.frame)
     described = _describe_modalities(table.frame, plan, root)
     if not described:
-        fix = "Add a column of file paths, texts or numbers besides the label."
+        fix = "Add a column of file paths, texts or numbers besides the one to learn."
         received = "; ".join(f"{quote(column)}: {why}" for column, why in plan.left_out.items()) or "none"
         raise ManifestError(message(str(table.path), "a column to learn from", received, fix))
     taken = set(RESERVED)
     names = {key: _free_name(key, taken, kind) for key, (kind, _) in described.items()}
-    label = _free_name(plan.label, taken, "label") if plan.label else None
+    answer = _free_name(plan.answer, taken, "label") if plan.answer else None
     here = os.path.abspath(folder or root)
     lines = _write_head(table, plan, here)
     lines += ["", "modalities:"]
@@ -40,7 +43,7 @@ def infer_spec(manifest_path, folder=None):
         lines += written(names[key])
     lines += _write_left_out(plan)
     lines += _write_fusion(table.frame, plan, len(names))
-    lines += _write_outputs(table.frame, plan, label, names, taken)
+    lines += _write_outputs(table.frame, plan, answer, names, taken)
     lines += _write_training(table.frame, plan)
     return "\n".join(lines) + "\n"
 
@@ -58,7 +61,7 @@ def _describe_modalities(frame, plan, root):
     for column in plan.texts:
         written, why = media.describe_text(sample(frame[column][frame[column] != ""], 20_000))
         if column in plan.deciding:
-            why += f"\n  # Careful: it decides {quote(plan.label)} in each row: is that known in use?"
+            why += f"\n  # Careful: it decides {quote(plan.answer)} in each row: is that known in use?"
         described[column] = ("text", _writer(column, written, why))
     if plan.numbers:
         key = "numbers" if len(plan.numbers) > 1 else plan.numbers[0]
@@ -106,7 +109,8 @@ def _write_head(table, plan, here):
     ]
     if plan.split is None:
         lines += [
-            "  # No column says train, validation, test: rows are split at random, the classes alike.",
+            "  # No column says train, validation, test: rows are split at random"
+            + (", the classes alike." if plan.label else "."),
             "  split: {validation: 0.1, test: 0.2, seed: 7}",
         ]
         return lines
@@ -148,21 +152,32 @@ def _write_fusion(frame, plan, count):
     ]
 
 
-def _write_outputs(frame, plan, label, names, taken):
+def _write_outputs(frame, plan, answer, names, taken):
     reconstruction = "reconstruction"
     while any(name.startswith(reconstruction) for name in taken):
         reconstruction += "_of"
     autoencoder = f"{reconstruction}: {{kind: autoencoder"
     lines = ["", "outputs:"]
-    if label is None:
+    if answer is None:
         return [
             *lines,
             "  # No column of labels was found, so the model learns to rebuild its inputs. To learn classes,",
             "  # add a column of them and the line:  label: {kind: classification, column: my_column}",
+            "  # To learn numbers:  price: {kind: regression, columns: [my_column]}",
             f"  {autoencoder}}}",
         ]
+    return [
+        *lines,
+        *(_write_classes if plan.label else _write_numbers)(frame, plan, answer),
+        "  # Learn also to rebuild the inputs (an autoencoder), for embeddings or rows without an answer:",
+        f"  # {autoencoder}, modalities: [{', '.join(map(quote, sorted(names.values())))}], weight: 0.1}}",
+    ]
+
+
+def _write_classes(frame, plan, answer):
     cells = frame[plan.label][frame[plan.label] != ""]
-    named = f", column: {quote(plan.label)}" if label != plan.label else ""
+    named = f", column: {quote(plan.label)}" if answer != plan.label else ""
+    lines = []
     if plan.separator:
         named += f', multi_label: true, separator: "{plan.separator}"'
         several = cells[cells.str.contains(plan.separator, regex=False)].iloc[0]
@@ -174,11 +189,17 @@ def _write_outputs(frame, plan, label, names, taken):
             lines.append(
                 "  # Add class_weights: balanced if the rare classes matter as much as the frequent ones."
             )
+    return [*lines, f"  {quote(answer)}: {{kind: classification{named}}}"]
+
+
+def _write_numbers(frame, plan, answer):
+    cells = frame[plan.target][frame[plan.target] != ""]
+    values = pd.to_numeric(cells).to_numpy("float64")
+    named = f", columns: [{quote(plan.target)}]" if answer != plan.target else ""
     return [
-        *lines,
-        f"  {quote(label)}: {{kind: classification{named}}}",
-        "  # Learn also to rebuild the inputs (an autoencoder), for embeddings or from rows without a label:",
-        f"  # {autoencoder}, modalities: [{', '.join(map(quote, sorted(names.values())))}], weight: 0.1}}",
+        f"  # Numbers from {values.min():g} to {values.max():g}, {cells.nunique()} different ones.",
+        "  # `loss` may be huber, which wild values disturb little, mse or mae.",
+        f"  {quote(answer)}: {{kind: regression{named}, loss: huber}}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Decides what each column of a manifest is: a modality, the label, the split, or left out and why."""
+"""Decides what each column of a manifest is: a modality, the target, the split, or left out and why."""
 
 import json
 import re
@@ -15,6 +15,8 @@ ENDINGS = {
     "features": (".npy",),
 }
 LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "tags")
+# Words in the name of a column that is more often asked for than given.
+NUMBER_NAMES = ("target", "price", "cost", "score", "rating", "amount", "sales", "revenue", "salary")
 MOST_CLASSES = 1000
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
 KEYWORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
@@ -25,13 +27,19 @@ class Plan:
     """What becomes of each column."""
 
     split: str | None = None
-    label: str | None = None
+    label: str | None = None  # the column of classes, if any
+    target: str | None = None  # else the column of numbers to learn, if any
     separator: str | None = None
     media: dict = field(default_factory=dict)  # column -> image, audio or features
     texts: list = field(default_factory=list)
     numbers: list = field(default_factory=list)
     left_out: dict = field(default_factory=dict)  # column -> why
-    deciding: list = field(default_factory=list)  # columns whose value decides the label
+    deciding: list = field(default_factory=list)  # columns whose value decides the answer
+
+    @property
+    def answer(self):
+        """The column that is learned, None if there is none."""
+        return self.label or self.target
 
 
 def make_plan(frame):
@@ -51,11 +59,9 @@ def make_plan(frame):
             plan.left_out[column] = "differs in each row, like a row's number or name"
         else:
             rest.append(column)
-    plan.label = _find_label(frame, rest)
-    if plan.label:
-        plan.separator = _find_separator(frame[plan.label])
+    _find_answer(frame, rest, plan)
     for column in rest:
-        if column != plan.label:
+        if column != plan.answer:
             _place(frame, column, plan)
     if not (plan.media or plan.texts or plan.numbers):
         _take_back(frame, plan)
@@ -89,16 +95,23 @@ def _is_numeric(cells):
     return bool(np.isfinite(pd.to_numeric(cells, errors="coerce")).all())
 
 
-def _find_label(frame, columns):
-    """Returns the column of labels: by its name, else the last with few values, words before numbers."""
-    for word in LABEL_NAMES:
-        for column in columns:
-            if column.lower() == word and _is_label(frame[column], repeats=1.01):
-                return column
-    fitting = [column for column in columns if _is_label(frame[column], repeats=3)]
-    words = [column for column in fitting if not _is_numeric(frame[column][frame[column] != ""])]
-    last = words or fitting
-    return last[-1] if last else None
+def _find_answer(frame, columns, plan):
+    """Finds the column of labels by its name, or the numbers under such a name; else the last column with few
+    values, words before numbers; else numbers whose name says so."""
+    named = [column for word in LABEL_NAMES for column in columns if column.lower() == word]
+    numeric = [column for column in columns if _is_numeric(frame[column][frame[column] != ""])]
+    asked = [column for column in numeric if set(NUMBER_NAMES) & set(re.split(r"[\W_]+", column.lower()))]
+    plan.label = next((column for column in named if _is_label(frame[column], repeats=1.01)), None)
+    if plan.label is None:
+        plan.target = next((column for column in named if column in numeric), None)
+    if plan.answer is None:
+        fitting = [column for column in columns if _is_label(frame[column], repeats=3)]
+        last = [column for column in fitting if column not in numeric] or fitting
+        plan.label = last[-1] if last else None
+    if plan.answer is None and asked:
+        plan.target = asked[-1]
+    if plan.label:
+        plan.separator = _find_separator(frame[plan.label])
 
 
 def _is_label(cells, repeats):
@@ -122,11 +135,11 @@ def _find_separator(cells):
 
 def _place(frame, column, plan):
     cells = frame[column][frame[column] != ""]
-    decides = plan.label is not None and _decides(frame, column, plan.label)
+    decides = plan.answer is not None and _decides(frame, column, plan.answer)
     category = not cells.str.contains(r"\s").any() or sample(cells, 500).str.len().mean() < 20
     if decides and category:
         plan.deciding.append(column)
-        plan.left_out[column] = f"decides {quote(plan.label)} in each row: perhaps another label"
+        plan.left_out[column] = f"decides {quote(plan.answer)} in each row: perhaps another label"
     elif _is_numeric(cells):
         plan.numbers.append(column)
     else:
@@ -135,15 +148,15 @@ def _place(frame, column, plan):
 
 
 def _take_back(frame, plan):
-    """Makes inputs of the columns that decide the label: there are no others."""
+    """Makes inputs of the columns that decide the answer: there are no others."""
     for column in plan.deciding:
         del plan.left_out[column]
         (plan.numbers if _is_numeric(frame[column][frame[column] != ""]) else plan.texts).append(column)
 
 
-def _decides(frame, column, label):
-    """Returns whether each value, in three rows on average, comes with one label alone."""
-    pairs = frame[[column, label]][(frame[column] != "") & (frame[label] != "")]
+def _decides(frame, column, answer):
+    """Returns whether each value, in three rows on average, comes with one answer alone."""
+    pairs = frame[[column, answer]][(frame[column] != "") & (frame[answer] != "")]
     distinct = pairs[column].nunique()
     return bool(distinct * 3 <= len(pairs) and len(pairs.drop_duplicates()) == distinct)
 

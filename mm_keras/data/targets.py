@@ -1,27 +1,33 @@
-"""Reads the label columns: classes of train, class indices, and how much each row counts."""
+"""Reads the target columns: classes of train, class indices, numbers, and how much each row counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from mm_keras.checks import closest, listing, message
+from mm_keras.data.findings import find
+from mm_keras.data.numbers import NO_NUMBER, wrong_numbers
 from mm_keras.data.table import ManifestError
 
 
 @dataclass
 class Target:
-    """What one classification output learns.
+    """What one classification or regression output learns.
 
     Args:
-        labels: list of str. Classes of train, sorted; numbers by value.
-        values: int32 `(N,)`, index of the class, -1 = no label; multi-label: float32 `(N, C)` of 0 and 1.
-        weights: float32 `(N,)`. 0 = no label, else the weight of its class; multi-label: the mean of them.
+        labels: list of str. Classes of train, sorted; numbers by value. None of a regression.
+        values: int32 `(N,)`, index of the class, -1 = no label; multi-label: float32 `(N, C)` of 0 and 1;
+            regression: float32 `(N, n)`, an unknown number replaced by the mean of the known ones.
+        weights: float32 `(N,)`. 0 = no label, else the weight of its class; multi-label: the mean of them;
+            regression: 1, or 0 if a number of the row is unknown.
+        findings: list of Finding. Rows whose target cannot be used; their weight is 0.
     """
 
-    labels: list
+    labels: list | None
     values: np.ndarray
     weights: np.ndarray
+    findings: list = field(default_factory=list)
 
 
 def read_target(table, name, output, splits, labels=None):
@@ -37,8 +43,8 @@ def read_target(table, name, output, splits, labels=None):
         splits: dict, split name -> int array of rows.
         labels: list of str or None. The classes that a model knows; None takes those of the train rows.
 
-    Returns: Target.
-    Raises: ManifestError, if train has too few classes, or another split a class that train has not.
+    Returns: Target. Its findings are rows of another split with a class that train has not.
+    Raises: ManifestError, if train has too few classes.
     """
     cells = table.column(output.column or name, f"outputs.{name}.column")
     codes, distinct = pd.factorize(cells)
@@ -46,19 +52,63 @@ def read_target(table, name, output, splits, labels=None):
     counts = np.bincount(codes[splits["train"]], minlength=len(distinct))
     known, labels = labels, labels or _classes(sets, counts, name, output)
     index = {label: number for number, label in enumerate(labels)}
-    _refuse_unseen(sets, index, codes, table, output.column or name)
+    unseen = np.array([not index.keys() >= set(words) for words in sets], bool)
+    found = find(
+        table, unseen[codes], "unseen_label", output.column or name, _describe_unseen(index, output), cells
+    )
+    sets = [[] if lost else words for words, lost in zip(sets, unseen, strict=True)]
     of_class = [1.0] * len(labels)
     if known is None and output.class_weights != "none":
         of_class = _class_weights(sets, counts, distinct != "", labels, name, output)
     weights = [np.mean([of_class[index[word]] for word in words]) if words else 1.0 for words in sets]
-    weights = (np.array(weights) * (distinct != "")).astype("float32")
+    weights = (np.array(weights) * (distinct != "") * ~unseen).astype("float32")
     if not output.multi_label:
         values = np.array([index[words[0]] if words else -1 for words in sets], "int32")
-        return Target(labels, values[codes], weights[codes])
+        return Target(labels, values[codes], weights[codes], found)
     hot = np.zeros((len(distinct), len(labels)), "float32")
     for row, words in enumerate(sets):
         hot[row, [index[word] for word in words]] = 1
-    return Target(labels, hot[codes], weights[codes])
+    return Target(labels, hot[codes], weights[codes], found)
+
+
+def read_numbers_target(table, name, output, splits, learn=True):
+    """Reads the columns of a regression output.
+
+    Args:
+        table: Table.
+        name: str. The output's name.
+        output: RegressionOutput.
+        splits: dict, split name -> int array of rows.
+        learn: bool. There must be train rows with numbers that differ.
+
+    Returns: Target. Its findings are cells that are neither empty nor finite numbers.
+    Raises: ManifestError, if a column is not there, or holds no two different numbers to learn from.
+    """
+    columns, found = [], []
+    for column in output.columns or [name]:
+        cells = table.column(column, f"outputs.{name}.columns")
+        values, wrong = wrong_numbers(cells)
+        found += find(table, wrong, "bad_target", column, NO_NUMBER, cells)
+        columns.append(values)
+    values = np.stack(columns, axis=1)
+    known = np.isfinite(values)
+    whole = known.all(axis=1)
+    if learn:
+        _refuse_constant(values[splits["train"]][whole[splits["train"]]], output.columns or [name])
+    # A number in place of NaN, which is NaN in loss and metrics even times a weight of 0.
+    sums = np.where(known, values, 0).sum(axis=0, dtype="float64")
+    means = (sums / np.maximum(known.sum(axis=0), 1)).astype("float32")
+    return Target(None, np.where(known, values, means), whole.astype("float32"), found)
+
+
+def _refuse_constant(values, columns):
+    """Refuses columns `(rows, n)` of which one holds fewer than two different numbers."""
+    for column, numbers in zip(columns, values.T, strict=True):
+        if not len(numbers) or numbers.min() == numbers.max():
+            received = f"only {numbers[0]:g}" if len(numbers) else "none in a row that has all of its targets"
+            fix = "Check the column and the split; a number that never differs cannot be learned."
+            expected = "at least 2 different numbers in the train rows"
+            raise ManifestError(message(f"column {column}", expected, received, fix))
 
 
 def _labels_of(cell, output):
@@ -86,14 +136,14 @@ def sort_labels(words):
     return sorted(words)
 
 
-def _refuse_unseen(sets, index, codes, table, column):
-    unseen = sorted({word for words in sets for word in words} - set(index))
-    if not unseen:
-        return
-    rows = np.array([not index.keys() >= set(words) for words in sets])[codes]
-    received = f"{listing(unseen)} in {table.name_lines(rows)}"
-    fix = "Move a row of each such class to train, or remove these rows."
-    raise ManifestError(message(f"column {column}", "only classes that the train rows have", received, fix))
+def _describe_unseen(index, output):
+    """Returns the function that says of a cell which of its labels no train row has."""
+
+    def describe(cell):
+        words = [word for word in _labels_of(cell, output) if word not in index]
+        return f"no train row has {listing(words)}; move such a row to train, or remove this one"
+
+    return describe
 
 
 def _class_weights(sets, counts, labelled, labels, name, output):

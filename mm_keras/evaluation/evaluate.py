@@ -7,7 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.checks import message
-from mm_keras.evaluation.scores import classification_scores, predicted_classes, right_rows
+from mm_keras.evaluation.scores import (
+    classification_scores,
+    explained,
+    predicted_classes,
+    regression_scores,
+    right_rows,
+)
 from mm_keras.model import loss_weights, make_heads
 
 MOST_SUBSETS_OF = 6
@@ -35,9 +41,10 @@ def evaluate(model, spec, data, split="test"):
         data: Datasets.
         split: "train", "validation" or "test".
 
-    Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, and of a
-        classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true);
-        `subsets`: for each subset such as "audio+image" the accuracy of each classification, over the
+    Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, of a
+        classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true), of
+        a regression mae, rmse and r2, also of each column, and points to draw; `subsets`: for each subset
+        such as "audio+image" the accuracy of each classification and the R2 of each regression, over the
         rows that have at least one of these modalities.
     Raises: ValueError, if the split has no rows.
     """
@@ -48,7 +55,11 @@ def evaluate(model, spec, data, split="test"):
     heads = make_heads(spec, data.preprocessor)
     subsets = subsets_of(spec.modality_names)
     meters = {key: _Meter(head) for key, head in heads.items()}
-    classified = {name: {subset: [] for subset in subsets} for name in spec.of_kind("classification")}
+    answered = {
+        name: {subset: [] for subset in subsets}
+        for name, part in spec.outputs.items()
+        if part.kind in ("classification", "regression")
+    }
     encode, decide = _cut(model)
     for inputs, targets, weights in batches:
         embeddings, present = encode(inputs), inputs["present"]
@@ -56,14 +67,17 @@ def evaluate(model, spec, data, split="test"):
             here = present * tf.constant([float(name in subset) for name in spec.modality_names])
             outputs = decide(embeddings, here)
             kept = tf.reduce_any(here > 0, axis=1)
-            for name, answers in classified.items():
+            for name, pairs in answered.items():
                 used = (kept & (weights[name] > 0)).numpy()
                 part = spec.outputs[name]
-                pair = [predicted_classes(x[name].numpy()[used], part) for x in (targets, outputs)]
-                answers[subset].append(pair)
+                pairs[subset].append([_read(x[name].numpy()[used], part) for x in (targets, outputs)])
         for key, meter in meters.items():  # The last subset is the whole row.
             meter.add(targets[key], outputs[key], weights[key])
-    return _collect(spec, data, split, meters, classified)
+    return _collect(spec, data, split, meters, answered)
+
+
+def _read(values, part):
+    return predicted_classes(values, part) if part.kind == "classification" else values
 
 
 class _Meter:
@@ -103,17 +117,21 @@ def _cut(model):
     return encode, decide
 
 
-def _collect(spec, data, split, meters, classified):
+def _collect(spec, data, split, meters, answered):
     outputs = {key: meter.result() for key, meter in meters.items()}
     table = {}
-    for name, subsets in classified.items():
-        part, labels = spec.outputs[name], data.preprocessor.labels[name]
+    for name, subsets in answered.items():
+        part = spec.outputs[name]
         for subset, pairs in subsets.items():
             true, guess = (np.concatenate(column) for column in zip(*pairs, strict=True))
-            scores = table.setdefault(subset_name(subset), {})
-            scores[name] = float(right_rows(true, guess).mean()) if len(true) else None
-        if len(true):
+            table.setdefault(subset_name(subset), {})[name] = _score(true, guess, part)
+        if not len(true):  # The last subset is the whole row.
+            continue
+        if part.kind == "classification":
+            labels = data.preprocessor.labels[name]
             outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
+        else:
+            outputs[name].update(regression_scores(true, guess, part.columns))
     weights = loss_weights(spec)
     return {
         "split": split,
@@ -122,3 +140,10 @@ def _collect(spec, data, split, meters, classified):
         "outputs": outputs,
         "subsets": table,
     }
+
+
+def _score(true, guess, part):
+    """Returns the one number that says how well a subset of the modalities does, None of too few rows."""
+    if part.kind == "regression":
+        return explained(true, guess)
+    return float(right_rows(true, guess).mean()) if len(true) else None

@@ -11,6 +11,8 @@ from mm_keras.evaluation import subset_name, subsets_of
 from mm_keras.exporting.child import ExportError, run_child
 from mm_keras.model import embedding_model
 
+ROUNDING = 4  # Units in the last place.
+
 
 def choose_rows(data, most):
     """Returns up to `most` row numbers, evenly from the test rows, else validation, else train."""
@@ -36,7 +38,7 @@ class Reference:
         self.spec, self.preprocessor = spec, data.preprocessor
         self.folder = Path(folder)
         rows = choose_rows(data, spec.export.rows)
-        cells, present = data.manifest.cells, data.manifest.present[rows]
+        present = data.manifest.present[rows]
         subsets = subsets_of(spec.modality_names)
         whole = len(subsets) - 1
         index = np.concatenate([np.arange(len(rows))] * 2)
@@ -46,8 +48,10 @@ class Reference:
         kept = present.any(axis=1)
         index, taken, present = index[kept], taken[kept], present[kept]
         self.names = [subset_name(subsets[i]) for i in taken]
-        self.raw = self._blank(read_raw(self.preprocessor, cells, rows), index, present)
-        self.inputs = self._tensors(cells, rows, index, present)
+        raw = read_raw(self.preprocessor, data.cells(rows), np.arange(len(rows)))
+        self.raw = self._blank(raw, index, present)
+        batch = {name: tf.gather(x, index) for name, x in data.decode(rows).items()}
+        self.inputs = self.preprocessor.finish(batch, tf.constant(present))
         self._write("raw", self.raw)
         self._write("tensors", self.inputs)
         outputs = {key: x.numpy() for key, x in model(self.inputs, training=False).items()}
@@ -101,14 +105,20 @@ class Reference:
         return result
 
     def _measure(self, place, key, given, want, differences, equal):
-        """Adds the largest difference (relative to the largest value if above 1), or the equal labels."""
+        """Adds the largest difference (relative to the largest value if above 1; of a regression in standard
+        deviations of the target), or the equal labels."""
         if want.dtype.kind in "OSU":
             equal[place] = float(np.mean(given == want))
             return
+        part = self.spec.outputs.get(key)
+        kind = part.kind if part is not None else ""
+        if kind == "regression":
+            variance = self.preprocessor.statistics[key]["variance"]
+            differences[place] = deviations_apart(given, want, variance)
+            return
         scale = max(1.0, float(np.abs(want).max()))
         differences[place] = float(np.abs(given.astype("float64") - want).max()) / scale
-        part = self.spec.outputs.get(key)
-        if part is not None and part.kind == "classification":
+        if kind == "classification":
             pick = (lambda x: x >= part.threshold) if part.multi_label else (lambda x: x.argmax(axis=-1))
             equal[place] = float(np.mean(pick(given) == pick(want)))
 
@@ -121,22 +131,22 @@ class Reference:
             blanked[name] = values
         return blanked
 
-    def _tensors(self, cells, rows, index, present):
-        columns = {
-            name: cells[name][rows] if part.kind == "numbers" else cells[name][rows].astype(str)
-            for name, part in self.preprocessor.modalities.items()
-        }
-        decode = tf.function(self.preprocessor.decode_row, autograph=False)  # Autograph takes many seconds.
-        decoded = tf.data.Dataset.from_tensor_slices(columns).map(decode)
-        batch = next(iter(decoded.batch(len(rows))))
-        batch = {name: tf.gather(x, index) for name, x in batch.items()}
-        return self.preprocessor.finish(batch, tf.constant(present))
-
     def _write(self, signature, tensors):
         for name, values in tensors.items():
             tensor = tf.convert_to_tensor(values)
             path = self.folder / f"{signature}.{tensor.dtype.name}.{name}"
             path.write_bytes(tf.io.serialize_tensor(tensor).numpy())
+
+
+def deviations_apart(given, want, variance):
+    """Returns the largest difference of numbers `(N, n)`, in standard deviations of their column.
+
+    Numbers far from 0 that vary little, such as years, have few digits left in float32: a difference in the
+    last bits of the largest one is none.
+    """
+    apart = np.abs(given.astype("float64") - want)
+    last_bits = ROUNDING * np.finfo(np.float32).eps * np.abs(want).max(axis=0)
+    return float((np.where(apart <= last_bits, 0, apart) / np.sqrt(variance)).max())
 
 
 def read_tensors(folder, signature):

@@ -11,7 +11,8 @@ def write_saved_model(model, spec, preprocessor, folder):
     autoencoder, reconstruct.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
-    outputs; a classification's scores are `<output>_scores` beside its label strings.
+    outputs; a classification's scores are `<output>_scores` beside its label strings, and the numbers of a
+    regression `(B, n)` are in their own units.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -6,6 +6,7 @@ from mm_keras.heads.image_decoder import ImageDecoder
 from mm_keras.heads.log_mel_error import LogMelError
 from mm_keras.heads.painter import Painter
 from mm_keras.heads.pixel_crossentropy import PixelCrossentropy
+from mm_keras.heads.regressor import Regressor
 from mm_keras.heads.standardized_error import StandardizedError
 from mm_keras.heads.text_decoder import TextDecoder
 from mm_keras.heads.token_crossentropy import TokenCrossentropy
@@ -18,6 +19,7 @@ __all__ = [
     "LogMelError",
     "Painter",
     "PixelCrossentropy",
+    "Regressor",
     "StandardizedError",
     "TextDecoder",
     "TokenCrossentropy",

@@ -175,8 +175,43 @@ def test_without_labels_the_model_rebuilds_its_inputs(tmp_path):
     assert "add a column of them and the line:  label: {kind: classification, column: my_column}" in text
 
 
-def test_measured_target_is_no_class(tmp_path):
-    spec = infer(tmp_path, {"text": WORDS, "target": [0.5, 1.25, 0.5, 2.5, 1.5, 0.75]})[1]
+MEASURED = [0.5, 1.25, 0.5, 2.5, 1.5, 0.75]
+
+
+@pytest.mark.parametrize("header", ["target", "label", "y", "Y"])
+def test_measured_values_under_the_name_of_a_label_are_a_regression(tmp_path, header):
+    text, spec = infer(tmp_path, {"text": WORDS, "group": LABELS, header: MEASURED})
+    assert [(name, part.kind, part.columns) for name, part in spec.outputs.items()] == [
+        (header, "regression", [header])
+    ]
+    assert list(spec.modalities) == ["text", "group"]
+    assert "# Numbers from 0.5 to 2.5, 5 different ones." in text
+    assert "rows are split at random.\n" in text
+
+
+def test_a_named_label_of_classes_goes_before_measured_values(tmp_path):
+    spec = infer(tmp_path, {"text": WORDS, "y": MEASURED, "class": LABELS})[1]
+    assert (spec.outputs["class"].kind, spec.modalities["y"].kind) == ("classification", "numbers")
+
+
+@pytest.mark.parametrize("header", ["price", "House price", "price_eur", "target_1"])
+def test_without_classes_a_number_that_is_named_like_an_answer_is_learned(tmp_path, header):
+    columns = {header: MEASURED, "width": [3.5, 1.25, 4, 1, 5, 9], "text": WORDS}
+    spec = infer(tmp_path, columns)[1]
+    (part,) = spec.outputs.values()
+    assert (part.kind, part.columns) == ("regression", [header])
+    assert spec.modalities["width"].columns == ["width"]
+
+
+def test_classes_go_before_a_number_that_is_named_like_an_answer(tmp_path):
+    columns = {"price": MEASURED * 2, "text": [f"{word} {n}" for n, word in enumerate(WORDS * 2)]}
+    spec = infer(tmp_path, {**columns, "sort": LABELS * 2})[1]
+    assert list(spec.outputs) == ["sort"]
+    assert spec.modalities["price"].kind == "numbers"
+
+
+def test_words_under_the_name_of_a_number_are_an_input(tmp_path):
+    spec = infer(tmp_path, {"price": WORDS})[1]
     assert spec.outputs["reconstruction"].kind == "autoencoder"
 
 

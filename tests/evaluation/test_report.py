@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mm_keras.evaluation import evaluate, write_report
-from mm_keras.evaluation.report import draw_confusion
+from mm_keras.evaluation.report import draw_confusion, draw_points
 
 
 @pytest.mark.slow
@@ -41,3 +41,25 @@ def test_many_long_labels_of_any_script_fit(tmp_path, count):
     labels = [f"$label_{i} grün" for i in range(count)]
     draw_confusion(np.eye(count, dtype=int) * 3, labels, "many", tmp_path / "many.png")
     assert is_drawn(tmp_path / "many.png")
+
+
+@pytest.mark.parametrize("columns", [["price"], ["a", "$b", "$c$", "grün"]])
+def test_points_are_drawn_for_each_column(tmp_path, columns):
+    draw_points({column: [[0.0, 1.0], [5.0, 4.0]] for column in columns}, "x: test", tmp_path / "x.png")
+    assert is_drawn(tmp_path / "x.png")
+
+
+def test_the_picture_of_a_regression_shows_where_the_points_are(tmp_path):
+    pictures = []
+    for name, guess in (("good", 4.0), ("bad", 1.0)):
+        draw_points({"a": [[0.0, 0.0], [4.0, guess], [5.0, 5.0]]}, "x", tmp_path / f"{name}.png")
+        pictures.append(np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"), float))
+    assert np.abs(pictures[0] - pictures[1]).max() > 50
+
+
+def test_a_regression_has_its_picture_beside_the_report(tmp_path):
+    output = {"loss": 0.1, "mae": 1.0, "points": {"a": [[0.0, 1.0]]}}
+    result = {"split": "test", "outputs": {"price": output}}
+    paths = write_report(result, tmp_path)
+    assert [path.name for path in paths] == ["evaluation.json", "regression_price.png"]
+    assert is_drawn(paths[1])

@@ -10,7 +10,7 @@ import tiny
 
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.exporting import ExportError, parity
-from mm_keras.exporting.parity import Reference, choose_rows
+from mm_keras.exporting.parity import Reference, choose_rows, deviations_apart
 from mm_keras.model import build_model
 
 
@@ -87,6 +87,20 @@ def test_an_output_that_is_lost_is_named(compare, monkeypatch):
     with pytest.raises(ExportError, match=r"expects output 'label'. Received: \['tags'\]"):
         monkeypatch.setattr(parity, "read_tensors", lambda folder, signature: {"tags": np.zeros(1)})
         compare({})
+
+
+def test_numbers_of_a_regression_are_compared_in_deviations_of_their_column():
+    want = np.array([[100.0, 0.001], [300.0, 0.003]], "float32")
+    given = want + np.array([[0.0, 0.0005], [2.0, 0.0]], "float32")
+    assert deviations_apart(given, want, [100.0**2, 0.01**2]) == pytest.approx(0.05, rel=1e-3)
+    assert deviations_apart(given, want, [10.0**2, 0.01**2]) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_the_last_bits_of_a_number_far_from_zero_are_no_difference():
+    want = np.float32([[2e9], [2e9 + 512]])
+    assert deviations_apart(np.nextafter(want, np.float32(0)), want, [1.0]) == 0
+    assert deviations_apart(want + np.float32(2048), want, [1.0]) == 2048
+    assert np.isnan(deviations_apart(np.float32([[np.nan], [0]]), want, [1.0]))
 
 
 def test_rows_are_whole_once_and_once_without_modalities(reference):

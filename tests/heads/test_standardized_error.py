@@ -41,3 +41,33 @@ def test_a_missing_number_leaves_training_finite():
     assert np.isfinite(after).all()
     assert after[0] > before[0]
     assert after[1] == before[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("mse", (2.0**2 + 0.5**2) / 2), ("mae", (2.0 + 0.5) / 2), ("huber", (2.0 - 0.5 + 0.5**2 / 2) / 2)],
+)
+def test_each_kind_of_error_by_hand(kind, expected):
+    loss = StandardizedError([4.0, 0.25], kind, reduction=None)  # 2 and 0.5 deviations away.
+    np.testing.assert_allclose(loss(np.array([[10.0, 1.0]]), np.array([[6.0, 1.25]])), [expected], rtol=1e-6)
+    assert StandardizedError.from_config(loss.get_config()).error == kind
+
+
+def test_huber_is_that_of_keras():
+    true = np.random.default_rng(7).normal(0, 3, (40, 2)).astype("float32")
+    guess = np.random.default_rng(8).normal(0, 3, (40, 2)).astype("float32")
+    ours = float(StandardizedError([1.0, 1.0], "huber")(true, guess))
+    assert ours == pytest.approx(float(keras.losses.Huber(delta=1.0)(true, guess)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mse", "mae", "huber"])
+def test_numbers_of_a_large_unit_stay_finite(kind):
+    loss = StandardizedError([1e50], kind)
+    assert float(loss(np.array([[3e25]]), np.array([[1e25]]))) == pytest.approx(
+        {"mse": 4, "mae": 2, "huber": 1.5}[kind], rel=1e-5
+    )
+
+
+def test_an_unknown_kind_is_rejected():
+    with pytest.raises(ValueError, match="`StandardizedError` expects `error` in `mse`, `mae`, `huber`"):
+        StandardizedError([1.0], "rmse")

@@ -1,0 +1,76 @@
+"""How an evaluation looks on a terminal. Imports no TensorFlow."""
+
+from mm_keras.console import make_table, number, percent, show_table
+
+MOST_CLASSES = 30
+TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2"}
+
+
+def show_evaluation(out, result, classes=True):
+    """Prints what `evaluate` returned."""
+    title = f"{result['rows']:,} {result['split']} rows, loss {result['loss']:.4f}"
+    show_table(out, _outputs_table(result["outputs"]), title)
+    for name, output in result["outputs"].items():
+        if classes and "classes" in output:
+            _show_classes(out, name, output)
+        if classes and len(output.get("columns", ())) > 1:
+            _show_columns(out, name, output["columns"])
+    if any(result["subsets"].values()):
+        table = _subsets_table(result["subsets"], result["outputs"])
+        show_table(out, table, "With each subset of the modalities")
+
+
+def _outputs_table(outputs):
+    table = make_table("Output<", "Loss", "Measures<")
+    for name, output in outputs.items():
+        shown = [
+            f"{TITLES.get(metric, metric.replace('_', ' '))} {_measure(metric, value)}"
+            for metric, value in output.items()
+            if metric != "loss" and isinstance(value, (int, float))
+        ]
+        table.add_row(name, f"{output['loss']:.4f}", ", ".join(shown))
+    return table
+
+
+def _measure(metric, value):
+    return percent(value) if metric.endswith(("accuracy", "f1")) else number(value)
+
+
+def _show_classes(out, name, output):
+    """Prints the table of the classes; of many, those that are told worst."""
+    rows = [(label, output["classes"][label]) for label in output["labels"]]
+    title = f"Classes of {name}"
+    if len(rows) > MOST_CLASSES:
+        title += f": the {MOST_CLASSES} lowest F1 of {len(rows)}"
+        rows = sorted(rows, key=lambda row: row[1]["f1-score"])[:MOST_CLASSES]
+    table = make_table("Class<", "Precision", "Recall", "F1", "Rows")
+    for label, scores in rows:
+        shares = [percent(scores[key]) for key in ("precision", "recall", "f1-score")]
+        table.add_row(label, *shares, f"{scores['support']:,.0f}")
+    show_table(out, table, title)
+
+
+def _show_columns(out, name, columns):
+    """Prints the table of a regression's columns."""
+    table = make_table("Column<", "MAE", "RMSE", "R2")
+    for column, scores in columns.items():
+        table.add_row(column, *[_score(scores[measure]) for measure in ("mae", "rmse", "r2")])
+    show_table(out, table, f"Columns of {name}")
+
+
+def _score(value):
+    return "-" if value is None else number(value)
+
+
+def _subsets_table(subsets, outputs):
+    """Returns a table of the accuracy or R2 of each output with each subset of the modalities."""
+    names = list(next(iter(subsets.values())))
+    numeric = {name: "mae" in outputs[name] for name in names}
+    titles = [f"{name} R2" if numeric[name] else name for name in names]
+    if len(names) == 1:
+        titles = ["R2" if numeric[names[0]] else "Accuracy"]
+    table = make_table("Modalities present<", *titles)
+    for subset, scores in subsets.items():
+        cells = [_score(scores[name]) if numeric[name] else percent(scores[name]) for name in names]
+        table.add_row(subset.replace("+", " + "), *cells)
+    return table

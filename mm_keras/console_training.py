@@ -1,0 +1,40 @@
+"""Which measures the table of a training shows. Imports no TensorFlow."""
+
+from mm_keras.console import number, percent
+from mm_keras.console_evaluation import TITLES
+
+
+def choose_columns(spec, logs, width):
+    """Returns (title, key of the logs, function value -> text) of the columns that fit into `width`.
+
+    First both losses, then how well each classification and regression does on the validation rows, then the
+    losses of the other outputs.
+    """
+    prefix = "val_" if "val_loss" in logs else ""
+    word = "val " if prefix else ""
+    columns = [("loss", "loss", loss), *([("val loss", "val_loss", loss)] if prefix else [])]
+    for kind, show in (("classification", percent), ("regression", number)):
+        outputs = spec.of_kind(kind)
+        for name, output in outputs.items():
+            metric = "mae" if show is number else "macro_f1" if output.multi_label else "accuracy"
+            # Keras leaves the output's name away where there is only one.
+            key = next((k for k in (f"{prefix}{name}_{metric}", f"{prefix}{metric}") if k in logs), None)
+            title = TITLES.get(metric, metric) if len(outputs) == 1 else name
+            if key:
+                columns.append((f"{word}{title}", key, show))
+    for output in spec.of_kind("autoencoder"):
+        for modality, name in zip(spec.outputs[output].modalities, spec.keys_of(output), strict=True):
+            if f"{prefix}{name}_loss" in logs:
+                columns.append((f"{word}{modality} loss", f"{prefix}{name}_loss", loss))
+    room = width - 7 - 10 - 10 - 6
+    fitting, used = [], 0
+    for column in columns:
+        used += max(9, len(column[0])) + 2
+        if used > room:
+            break
+        fitting.append(column)
+    return fitting
+
+
+def loss(value):
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"

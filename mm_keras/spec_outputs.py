@@ -1,0 +1,78 @@
+"""The parts of a spec that say what is learned: classes, numbers, or the inputs themselves."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mm_keras.spec_parts import ColumnName, Float, Part, Rate, Units, refuse_repetition
+
+Weight = Annotated[float, Field(strict=True, ge=0)]
+
+
+class Output(Part):
+    weight: Float = Field(1.0, gt=0, description="Weight of this output's loss.")
+
+    @property
+    def target_columns(self):
+        """Columns of the manifest that hold the answers; none where the inputs are the answers."""
+        return []
+
+
+class ClassificationOutput(Output):
+    kind: Literal["classification"]
+    column: ColumnName | None = Field(None, description="Column of labels; default: the output's name.")
+    multi_label: bool = Field(False, description="A cell holds any number of labels.")
+    separator: str = Field("|", min_length=1, description="Between the labels of a multi-label cell.")
+    threshold: Float = Field(0.5, gt=0, lt=1, description="Multi-label: a label with this score is given.")
+    class_weights: Literal["none", "balanced"] | dict[str, Weight] = Field(
+        "none", description="balanced: n / (classes * n of the class); or label -> weight."
+    )
+    label_smoothing: Rate = 0.0
+
+    @property
+    def target_columns(self):
+        return [self.column]
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _read_labels_as_text(cls, value):
+        # YAML reads the label of `{3: 2.0}` as a number; in the manifest every label is text.
+        if not isinstance(value, dict):
+            return value
+        return {str(key) if type(key) in (int, float) else key: weight for key, weight in value.items()}
+
+
+class RegressionOutput(Output):
+    kind: Literal["regression"]
+    columns: list[ColumnName] | None = Field(
+        None, min_length=1, description="Columns of numbers to learn; default: the output's name."
+    )
+    loss: Literal["huber", "mse", "mae"] = Field(
+        "huber", description="Of the error in standard deviations; huber: mse near the target, mae far off."
+    )
+
+    @property
+    def target_columns(self):
+        return self.columns
+
+    def titles(self, name):
+        """Returns how a table of answers heads each column of the output `name`."""
+        return [name] if len(self.columns) == 1 else [f"{name}:{column}" for column in self.columns]
+
+    @model_validator(mode="after")
+    def _name_columns_once(self):
+        refuse_repetition(self.columns or [])
+        return self
+
+
+class AutoencoderOutput(Output):
+    kind: Literal["autoencoder"]
+    modalities: list[str] | None = Field(
+        None, min_length=1, description="What is reconstructed; default: every modality."
+    )
+    units: Units = Field(128, description="Width of each decoder.")
+
+
+AnyOutput = Annotated[
+    ClassificationOutput | RegressionOutput | AutoencoderOutput, Field(discriminator="kind")
+]

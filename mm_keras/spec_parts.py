@@ -1,0 +1,49 @@
+"""What every part of a spec is made of: its base class, its types, and how it refuses values."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mm_keras.checks import message
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        max_length=64,
+        description="Letters, digits and _, a letter first.",
+    ),
+]
+# Strict: without it pydantic reads `true` as 1 and "64" as 64.
+Int = Annotated[int, Field(strict=True)]
+Float = Annotated[float, Field(strict=True)]
+ColumnName = Annotated[str, Field(min_length=1)]
+Units = Annotated[int, Field(strict=True, ge=1, le=65536)]
+Rate = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class Conflict(ValueError):
+    """Values that are valid alone and not together.
+
+    Args:
+        path: tuple of keys to the value to mend, seen from the part that raises.
+        expected, received, fix: str. The three sentences of the message, as in `checks.message`.
+    """
+
+    def __init__(self, path, expected, received, fix):
+        super().__init__(message(".".join(path) or "spec", expected, received, fix))
+        self.path, self.expected, self.received, self.fix = tuple(path), expected, received, fix
+
+
+class Part(BaseModel):
+    """A part of the spec: unknown keys are refused, defaults are checked too."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def refuse_repetition(columns):
+    """Raises a `Conflict` of the key `columns`, if it names a column twice."""
+    twice = [column for column in columns if columns.count(column) > 1]
+    if twice:
+        received = f"`{twice[0]}` {columns.count(twice[0])} times"
+        raise Conflict(("columns",), "each column once", received, "Remove the repetition.")
