@@ -5,6 +5,7 @@ from mm_keras.encoders.dense_encoder import DenseEncoder
 from mm_keras.encoders.image_encoder import ImageEncoder
 from mm_keras.encoders.sequence_encoder import SequenceEncoder
 from mm_keras.encoders.spectrogram_encoder import SpectrogramEncoder
+from mm_keras.encoders.spectrogram_mask import SpectrogramMask
 from mm_keras.encoders.standardized_features import StandardizedFeatures
 from mm_keras.encoders.standardized_numbers import StandardizedNumbers
 from mm_keras.encoders.text_encoder import TextEncoder
@@ -27,6 +28,7 @@ __all__ = [
     "ImageEncoder",
     "SequenceEncoder",
     "SpectrogramEncoder",
+    "SpectrogramMask",
     "StandardizedFeatures",
     "StandardizedNumbers",
     "TextEncoder",
