@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,16 +15,17 @@ from rich.text import Text
 from mm_keras.console import (
     duration,
     make_list,
-    percent,
     show_commands,
     show_comparison,
-    show_evaluation,
     show_export,
     show_paths,
     show_quickstart,
     show_start,
     working,
 )
+from mm_keras.console_evaluation import show_evaluation
+from mm_keras.console_training import choose_columns
+from mm_keras.data.findings import CODES, ERROR, QUARANTINE
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.run_folder import BEST
@@ -33,7 +35,7 @@ MARK = "best"
 
 
 class DecodingProgress:
-    """A bar while files are decoded; called with (rows decoded, rows in all).
+    """A bar while files are decoded; called with (examples decoded, examples in all).
 
     Args:
         console: rich Console.
@@ -41,7 +43,7 @@ class DecodingProgress:
 
     def __init__(self, console):
         self.console = console
-        self.bar, self.task = make_bar(console, "Reading files", status="rows")
+        self.bar, self.task = make_bar(console, "Reading files", status="examples")
         self.began = None
 
     def __enter__(self):
@@ -59,7 +61,7 @@ class DecodingProgress:
         if done >= total:
             self.bar.stop()
             seconds = time.perf_counter() - self.began
-            self.console.print(f"Read {total:,} rows in {duration(seconds)}.", style="dim")
+            self.console.print(f"Read {total:,} examples in {duration(seconds)}.", style="dim")
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -168,41 +170,6 @@ class TrainingProgress(keras.callbacks.Callback):
         return value < (self.best[1][monitor] if self.best else float("inf"))
 
 
-def choose_columns(spec, logs, width):
-    """Returns (title, key of the logs, function value -> text) of the columns that fit into `width`.
-
-    First both losses, then how well each classification does on the validation rows, then the losses of the
-    other outputs.
-    """
-    prefix = "val_" if "val_loss" in logs else ""
-    word = "val " if prefix else ""
-    columns = [("loss", "loss", loss), *([("val loss", "val_loss", loss)] if prefix else [])]
-    classifications = spec.of_kind("classification")
-    for name, output in classifications.items():
-        metric = "macro_f1" if output.multi_label else "accuracy"
-        # Keras leaves the output's name away where there is only one.
-        key = next((k for k in (f"{prefix}{name}_{metric}", f"{prefix}{metric}") if k in logs), None)
-        title = metric.replace("_f1", " F1") if len(classifications) == 1 else name
-        if key:
-            columns.append((f"{word}{title}", key, percent))
-    for output in spec.of_kind("autoencoder"):
-        for modality, name in zip(spec.outputs[output].modalities, spec.keys_of(output), strict=True):
-            if f"{prefix}{name}_loss" in logs:
-                columns.append((f"{word}{modality} loss", f"{prefix}{name}_loss", loss))
-    room = width - 7 - 10 - 10 - 6
-    fitting, used = [], 0
-    for column in columns:
-        used += max(9, len(column[0])) + 2
-        if used > room:
-            break
-        fitting.append(column)
-    return fitting
-
-
-def loss(value):
-    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
-
-
 def make_bar(console, text="", total=None, status=""):
     """Returns a bar with one task, shown on a terminal alone, and gone when it stops."""
     columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn()]
@@ -252,6 +219,19 @@ def show_training(out, run, progress, commands=True):
         )
 
 
+def show_bad(out, findings, on_bad, path):
+    """Prints how many rows had to be left out, or lost a modality, and where they are listed."""
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    if not errors:
+        return
+    kinds = Counter(CODES[finding.code][2] for finding in errors).most_common()
+    rows = len({finding.line for finding in errors})
+    what = "left out, or without the modality that is bad" if on_bad == "missing" else "left out"
+    words = f"{rows:,} bad row{'s' if rows > 1 else ''} {what}: "
+    words += ", ".join(f"{count} {kind}" for kind, count in kinds)
+    out.print(f"{words}. Listed in {path}", style="yellow", soft_wrap=True)
+
+
 def train_watched(console, spec, runs, manifest, commands=True):
     """Trains under a live display, shows how it ended, and returns (Run, Datasets).
 
@@ -272,6 +252,7 @@ def train_watched(console, spec, runs, manifest, commands=True):
             else "no epoch was finished, nothing is kept"
         )
         raise KeyboardInterrupt(f"{words}.") from None
+    show_bad(console, data.manifest.findings, spec.data.on_bad, run.folder / QUARANTINE)
     show_training(console, run, watch, commands)
     return run, data
 

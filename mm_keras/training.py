@@ -2,10 +2,12 @@
 
 import math
 import time
+from collections import Counter
 
 import keras
 
 from mm_keras.checks import message
+from mm_keras.data.findings import ERROR, QUARANTINE, keep_list, list_of_run, write_quarantine
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.model import build_model, choose_precision, loss_weights, make_heads
 from mm_keras.run_folder import BEST, LAST, Run, make_run_folder
@@ -28,15 +30,21 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
         decoding: callable or None. Called with (rows decoded, rows in all) while files are decoded.
         manifest: Manifest or None. None reads that of the spec.
 
-    Returns: (Run, Datasets). `Run.model` has the weights of the best epoch.
-    Raises: ManifestError and DataError for the data; TrainingError if the loss is no longer a number.
+    Returns: (Run, Datasets). `Run.model` has the weights of the best epoch. Rows and files that were left
+        out stand in the run's `quarantine.csv`.
+    Raises: ManifestError and DataError for the data, the latter after `<runs>/<spec.name>/quarantine.csv` was
+        written; TrainingError if the loss is no longer a number.
     """
     keras.utils.set_random_seed(spec.training.seed)
     strategy = make_strategy(spec.training.strategy)
     began = time.perf_counter()
-    data = make_datasets(spec, strategy.num_replicas_in_sync, decoding, manifest=manifest)
+    with keep_list(list_of_run(runs, spec.name)):
+        data = make_datasets(spec, strategy.num_replicas_in_sync, decoding, manifest=manifest)
     decoded = time.perf_counter()
     run = make_run_folder(runs, spec, data.preprocessor)
+    bad = [finding for finding in data.manifest.findings if finding.severity == ERROR]
+    if bad:
+        write_quarantine(run.folder / QUARANTINE, bad)
     with strategy.scope():
         model = build_model(spec, data)
         model.compile(**compile_arguments(spec, data))
@@ -57,6 +65,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
             "precision": choose_precision(spec.training.precision),
             "parameters": model.count_params(),
             "rows": {split: len(rows) for split, rows in data.rows.items()},
+            "bad": dict(Counter(finding.code for finding in bad)),
             "cache": data.cached_in,
             "decode_seconds": decoded - began,
             "fit_seconds": sum(watch.seconds),

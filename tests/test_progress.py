@@ -88,43 +88,12 @@ def test_speed_and_time_left_follow_the_clock(monkeypatch):
     assert cells[2][7:] == ["best"]
 
 
-def test_columns_are_left_out_where_the_width_ends():
-    spec = make_spec(SPEC)
-    titles = [title for title, *_ in progress.choose_columns(spec, LOGS, 80)]
-    assert titles == ["loss", "val loss", "val accuracy"]
-    assert len(progress.choose_columns(spec, LOGS, 160)) == 5
-
-
-def test_without_validation_the_training_rows_are_shown():
-    logs = {"loss": 1.0, "label_accuracy": 0.5, "again_note_loss": 2.0}
-    titles = [title for title, *_ in progress.choose_columns(make_spec(SPEC), logs, 80)]
-    assert titles == ["loss", "accuracy", "note loss"]
-
-
-def test_an_output_without_its_name_in_the_logs_is_found():
-    outputs = {"label": {"kind": "classification"}}
-    columns = progress.choose_columns(
-        make_spec({**SPEC, "outputs": outputs}), {"loss": 1.0, "accuracy": 0.5}, 80
-    )
-    assert [key for _, key, _ in columns] == ["loss", "accuracy"]
-
-
-def test_of_several_classifications_each_has_a_column_and_of_many_labels_the_f1():
-    outputs = {"kind_of": {"kind": "classification"}, "tags": {"kind": "classification", "multi_label": True}}
-    logs = {"loss": 1.0, "kind_of_accuracy": 0.5, "tags_accuracy": 0.9, "tags_macro_f1": 0.25}
-    columns = progress.choose_columns(make_spec({**SPEC, "outputs": outputs}), logs, 80)
-    assert [(title, key) for title, key, _ in columns[1:]] == [
-        ("kind_of", "kind_of_accuracy"),
-        ("tags", "tags_macro_f1"),
-    ]
-
-
 def test_files_that_were_read_are_told_once():
     out = make_output()
     with progress.DecodingProgress(out) as decoding:
         decoding(50, 1234)
         decoding(1234, 1234)
-    assert out.file.getvalue().startswith("Read 1,234 rows in ")
+    assert out.file.getvalue().startswith("Read 1,234 examples in ")
     assert out.file.getvalue().count("\n") == 1
 
 

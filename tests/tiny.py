@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -93,17 +94,25 @@ def _write_row(folder, row, random):
     return cells
 
 
-def tiny_spec(manifest, modalities=NAMES, outputs=OUTPUTS, training=None, fusion=None, export=None, **data):
+def tiny_spec(
+    manifest, modalities=NAMES, outputs=OUTPUTS, training=None, fusion=None, export=None, input=None, **data
+):
     """Returns a spec of some of the modalities and outputs above, with changes."""
     outputs = outputs if isinstance(outputs, dict) else {name: OUTPUTS[name] for name in outputs}
     mapping = {
         "name": "tiny",
-        "data": {"manifest": str(manifest), "split": "split", **data},
+        "data": {
+            "manifest": str(manifest),
+            "split": "split",
+            "cache_folder": str(Path(manifest).parent / "cache"),
+            **data,
+        },
         "modalities": {name: part for name, part in MODALITIES.items() if name in modalities},
         "fusion": {"kind": "gated", "units": 8, **(fusion or {})},
         "outputs": outputs,
         "training": {**TRAINING, **(training or {})},
         "export": {"rows": 8, **(export or {})},
+        "input": input or {},
     }
     return make_spec(json.loads(json.dumps(mapping)))
 

@@ -1,29 +1,44 @@
 """What is learned from the training rows before the model: vocabularies and statistics."""
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
 from mm_keras.data.preprocessor import Preprocessor
-from mm_keras.data.transforms import RESERVED_TOKENS, decode_cell
+from mm_keras.data.table import TEXT
+from mm_keras.data.transforms import RESERVED_TOKENS
 
 MOST_TEXTS = 200_000
 
 
-def fit_preprocessor(spec, manifest):
-    """Returns the `Preprocessor` of the training rows of `manifest`: test rows leave no trace in it."""
+def fit_preprocessor(spec, manifest, moments=None):
+    """Returns the `Preprocessor` of the training rows of `manifest`: test rows leave no trace in it.
+
+    Args:
+        spec: Spec.
+        manifest: Manifest.
+        moments: dict, features modality -> {"mean", "variance"} over train, of decoded files.
+    """
     train = manifest.splits["train"]
-    vocabularies, statistics = {}, {}
+    vocabularies, statistics = {}, dict(moments or {})
     for name, modality in spec.modalities.items():
-        cells = manifest.cells[name][train]
         if modality.kind == "text":
+            cells = manifest.cells[name][train]
             vocabularies[name] = learn_vocabulary(cells, modality, spec.training.seed)
         elif modality.kind == "numbers":
-            statistics[name] = _moments(cells)
-        elif modality.kind == "features":
-            statistics[name] = _feature_moments(cells, modality)
+            statistics[name] = _moments(manifest.cells[name][train])
+    for name in spec.of_kind("regression"):
+        known = manifest.target_weights[name][train] > 0
+        statistics[name] = _moments(manifest.targets[name][train][known])
     return Preprocessor(
-        spec.modalities, spec.outputs, vocabularies, manifest.labels, statistics, spec.data.max_pixels
+        spec.modalities,
+        spec.outputs,
+        vocabularies,
+        manifest.labels,
+        statistics,
+        spec.data.max_pixels,
+        spec.data.max_samples,
     )
 
 
@@ -33,13 +48,15 @@ def learn_vocabulary(texts, modality, seed):
     Of more than 200,000 texts a seeded sample is read.
     Source: Wu et al. 2016, arXiv:1609.08144, as built by tensorflow_text's `wordpiece_vocab`.
     """
-    texts = np.asarray([text for text in texts if text], object)
-    if len(texts) > MOST_TEXTS:
-        texts = np.random.default_rng(seed).choice(texts, MOST_TEXTS, replace=False)
-    if not len(texts):
+    texts = pd.array(texts, dtype=TEXT)
+    known = np.flatnonzero(texts != "")
+    if len(known) > MOST_TEXTS:
+        known = np.sort(np.random.default_rng(seed).choice(known, MOST_TEXTS, replace=False))
+    if not len(known):
         return list(RESERVED_TOKENS)
+    texts = texts[known].to_numpy()
     vocabulary = bert_vocab_from_dataset.bert_vocab_from_dataset(
-        tf.data.Dataset.from_tensor_slices(texts.astype(str)).batch(1000),
+        tf.data.Dataset.from_tensor_slices(texts).batch(1000),
         vocab_size=modality.vocabulary_size,
         reserved_tokens=list(RESERVED_TOKENS),
         bert_tokenizer_params={"lower_case": modality.lowercase},
@@ -57,25 +74,26 @@ def _moments(values):
     return {"mean": mean.tolist(), "variance": np.where(variance > 0, variance, 1.0).tolist()}
 
 
-def _feature_moments(paths, modality):
-    """Returns mean and variance of the last axis over all steps; a file that fails is left out."""
-    width = modality.shape[-1]
-    count, total, squares = 0, np.zeros(width), np.zeros(width)
+class Moments:
+    """Mean and variance of the last axis of features, over all steps that are not padding.
 
-    @tf.autograph.experimental.do_not_convert
-    def decode(path):
-        return decode_cell(tf.io.read_file(path), modality, max_pixels=1)
+    Args:
+        width: int > 0. Length of the last axis.
+    """
 
-    present = np.asarray([path for path in paths if path], object).astype(str)
-    if not len(present):
-        return {"mean": [0.0] * width, "variance": [1.0] * width}
-    files = tf.data.Dataset.from_tensor_slices(present).map(decode, tf.data.AUTOTUNE)
-    for batch in files.ignore_errors().batch(256).prefetch(1).as_numpy_iterator():
-        steps = batch.reshape(-1, width).astype("float64")
-        steps = steps[np.any(steps != 0, axis=1)]  # without the padding of short sequences
-        count += len(steps)
-        total += steps.sum(axis=0)
-        squares += (steps**2).sum(axis=0)
-    mean = total / max(count, 1)
-    variance = np.maximum(squares / max(count, 1) - mean**2, 0)
-    return {"mean": mean.tolist(), "variance": np.where(variance > 1e-12, variance, 1.0).tolist()}
+    def __init__(self, width):
+        self.count, self.total, self.squares = 0, np.zeros(width), np.zeros(width)
+
+    def add(self, batch):
+        """Takes in features `(B, ..., width)`; a step of zeros is the padding of a short sequence."""
+        steps = np.reshape(batch, [-1, len(self.total)]).astype("float64")
+        steps = steps[np.any(steps != 0, axis=1)]
+        self.count += len(steps)
+        self.total += steps.sum(axis=0)
+        self.squares += (steps**2).sum(axis=0)
+
+    def result(self):
+        """Returns {"mean": [...], "variance": [...]}; 0 and 1 for a place that never differs."""
+        mean = self.total / max(self.count, 1)
+        variance = np.maximum(self.squares / max(self.count, 1) - mean**2, 0)
+        return {"mean": mean.tolist(), "variance": np.where(variance > 1e-12, variance, 1.0).tolist()}

@@ -1,17 +1,19 @@
 """From a manifest and a spec to rows: what each cell holds, which split it is in, what it teaches."""
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mm_keras.checks import listing, message
-from mm_keras.data.cells import read_cells
+from mm_keras.data.cells import columns_of, read_cells
+from mm_keras.data.findings import ERROR, check_limit, describe, find
+from mm_keras.data.numbers import wrong_numbers
+from mm_keras.data.reading import read_manifest, read_table
 from mm_keras.data.splits import split_by_column, split_by_shares
-from mm_keras.data.table import ManifestError, read_manifest, read_table
-from mm_keras.data.targets import read_target
+from mm_keras.data.table import ManifestError
+from mm_keras.data.targets import read_numbers_target, read_target
 
 __all__ = ["Manifest", "ManifestError", "Rows", "load_manifest", "load_rows", "read_manifest"]
 
@@ -24,9 +26,10 @@ class Rows:
         root: Path. Folder that paths are relative to; absolute.
         table: pandas.DataFrame of str. Every column of the file; "" = missing.
         lines: int array `(N,)`. Line of each row in the file, from 1.
-        cells: dict, modality -> object array `(N,)` of absolute paths or of texts, "" where missing; numbers:
-            float32 `(N, n)`, NaN where missing.
+        cells: dict, modality -> pandas string array `(N,)` of absolute paths or of texts, "" where missing;
+            numbers: float32 `(N, n)`, NaN where missing.
         present: float32 `(N, M)`. 1 where the modality (sorted by name) is there.
+        records: Records or None. Shards that hold the contents of files.
     """
 
     root: Path
@@ -34,6 +37,7 @@ class Rows:
     lines: np.ndarray
     cells: dict
     present: np.ndarray
+    records: object = None
 
 
 @dataclass
@@ -41,20 +45,50 @@ class Manifest(Rows):
     """The rows of a manifest, with their splits and targets.
 
     Args:
-        splits: dict, train, validation and test -> int array of rows, ascending. Each row is in one.
+        splits: dict, train, validation and test -> int array of rows, ascending. Each good row is in one, a
+            bad one in none.
         labels: dict, classification output -> list of str. Classes of train; numbers sorted by value.
         targets: dict, classification output -> int32 `(N,)`, index of the class, -1 = no label; multi-label:
-            float32 `(N, C)` of 0 and 1.
-        target_weights: dict, classification output -> float32 `(N,)`. Class weight, 0 = no label.
+            float32 `(N, C)` of 0 and 1; regression output -> float32 `(N, n)`.
+        target_weights: dict, output -> float32 `(N,)`. Sample weight times class weight, 0 = no target.
+        findings: list of Finding. What is wrong with rows.
     """
 
-    splits: dict
-    labels: dict
-    targets: dict
-    target_weights: dict
+    splits: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
+    targets: dict = field(default_factory=dict)
+    target_weights: dict = field(default_factory=dict)
+    findings: list = field(default_factory=list)
+
+    @property
+    def rows_in_all(self):
+        """Rows of the table, those that could not be read among them."""
+        return len(self.lines) + sum(finding.row < 0 for finding in self.findings)
+
+    def hide(self, findings):
+        """Takes the cells that findings are about as missing, and adds the findings to those known."""
+        for place, name in enumerate(sorted(self.cells)):
+            rows = [finding.row for finding in findings if finding.modality == name]
+            if rows:
+                self.present[rows, place] = 0
+                self.cells[name] = _emptied(self.cells[name], rows)
+        self.findings += findings
+
+    def drop_bad(self, on_bad):
+        """Takes rows out of their splits: those with an error, or of `missing`, with nothing left."""
+        errors = [finding for finding in self.findings if finding.severity == ERROR and finding.row >= 0]
+        bad = np.zeros(len(self.lines), bool)
+        bad[[f.row for f in errors if on_bad != "missing" or f.hits != "cell"]] = True
+        self._drop(bad)
+        hidden = np.zeros(len(self.lines), bool)
+        hidden[[f.row for f in errors]] = True
+        self._drop(hidden & ~self.present.any(axis=1))
+
+    def _drop(self, bad):
+        self.splits = {name: rows[~bad[rows]] for name, rows in self.splits.items()}
 
 
-def load_manifest(spec, labels=None, unsplit=False):
+def load_manifest(spec, labels=None, unsplit=False, table=None, tolerant=False):
     """Reads and checks the manifest of a spec.
 
     Args:
@@ -62,34 +96,47 @@ def load_manifest(spec, labels=None, unsplit=False):
         labels: dict, classification output -> list of str, or None. The classes that a model knows, to
             evaluate it; there need be no train rows then. None takes the classes of the train rows.
         unsplit: bool. All rows are test rows if the table has no such split column: a table to evaluate on.
+        table: pandas.DataFrame, Hugging Face or tf.data dataset, or None, which reads `data.manifest`. Paths
+            in it are relative to the folder of `data.manifest`.
+        tolerant: bool. Do not refuse more bad rows than `data.max_bad` allows: the caller reports them.
 
-    Returns: Manifest.
-    Raises: ManifestError, with the column and the lines, if the table does not fit the spec.
+    Returns: Manifest. Rows with a fault that costs them, as `data.on_bad` says, are in no split.
+    Raises: ManifestError, with the column and the lines, if the table does not fit the spec. DataError, if
+        more rows are bad than the spec allows.
     """
-    table = read_table(spec.data.manifest)
-    root = _root_of(table, None)
-    outputs = spec.of_kind("classification")
-    for name, output in outputs.items():
-        table.column(output.column, f"outputs.{name}.column")
-    cells, present = read_cells(table, spec.modalities, root)
-    splits = _split(table, spec, outputs, labels is None, unsplit)
-    found = {
-        name: read_target(table, name, output, splits, labels and labels[name])
-        for name, output in outputs.items()
-    }
-    if len(outputs) == len(spec.outputs):
-        _refuse_rows_without_target(table, outputs)
-    return Manifest(
-        root=Path(root),
-        table=table.frame,
-        lines=table.lines,
-        cells=cells,
-        present=present,
-        splits=splits,
-        labels={name: target.labels for name, target in found.items()},
-        targets={name: target.values for name, target in found.items()},
-        target_weights={name: target.weights for name, target in found.items()},
+    table = _read(spec, table)
+    table.check_fit(spec.modalities)
+    targeted = {name: output for name, output in spec.outputs.items() if output.target_columns}
+    for output, column in [(name, c) for name, part in targeted.items() for c in part.target_columns]:
+        table.column(column, f"outputs.{output}.column")
+    cells, present, found = read_cells(table, spec.modalities, table.root)
+    splits, unsplit_rows = _split(table, spec, labels is None, unsplit)
+    lost = [finding for finding in table.findings if finding.row < 0]
+    manifest = Manifest(
+        table.root, table.frame, table.lines, cells, present, table.records, splits, findings=lost + found
     )
+    manifest.findings += unsplit_rows
+    # Before the targets too: without its bad rows the table may lack whole classes.
+    _drop_bad(manifest, spec.data, tolerant)
+    _read_targets(manifest, table, spec, targeted, labels)
+    _drop_bad(manifest, spec.data, tolerant)
+    if labels is None and not manifest.splits["train"].size:
+        fix = "Mend the rows: `mm-keras doctor` lists what is wrong."
+        raise ManifestError(message(table.path.name, "a good row to train on", "none", fix))
+    return manifest
+
+
+def _drop_bad(manifest, data, tolerant):
+    manifest.drop_bad(data.on_bad)
+    if not tolerant:
+        check_limit(manifest.findings, manifest.rows_in_all, data.on_bad, data.max_bad)
+
+
+def _emptied(cells, rows):
+    """Returns a copy of a modality's cells that are empty in `rows`."""
+    cells = cells.copy()
+    cells[rows] = np.nan if isinstance(cells, np.ndarray) else ""
+    return cells
 
 
 def load_rows(path, modalities, root=None):
@@ -104,42 +151,86 @@ def load_rows(path, modalities, root=None):
     Returns: Rows.
     Raises: ManifestError, if the table cannot be read or a cell cannot be used.
     """
-    table = read_table(path)
-    root = _root_of(table, root)
-    cells, present = read_cells(table, modalities, root, partial=True)
-    return Rows(Path(root), table.frame, table.lines, cells, present)
+    table = read_table(path, root=root)
+    table.check_fit(modalities)
+    cells, present, found = read_cells(table, modalities, table.root, partial=True)
+    found = [finding for finding in table.findings if finding.row < 0] + found
+    if found:
+        rows = len({finding.line for finding in found})
+        received = f"{rows} that cannot be used"
+        fix = "Mend these rows, or take them out."
+        text = message(table.path.name, "rows that can be answered", received, fix)
+        raise ManifestError("\n".join([text, *describe(found)]))
+    return Rows(table.root, table.frame, table.lines, cells, present, table.records)
 
 
-def _columns_of(modality):
-    return modality.columns if modality.kind == "numbers" else [modality.column]
+def _read(spec, table):
+    """Reads the table of a spec; of Parquet, which holds each column apart, the columns that are used."""
+    source, root, columns = table, None, None
+    if table is None:
+        source = spec.data.manifest
+        columns = _columns_used(spec) if "parquet" in Path(source).suffix else None
+    else:
+        root = Path(spec.data.manifest).absolute().parent
+    rates = {modality.column: modality.rate for modality in spec.of_kind("audio").values()}
+    folder = Path(spec.data.cache_folder) / "records"
+    return read_table(source, columns, root=root, folder=folder, rates=rates)
 
 
-def _root_of(table, root):
-    return os.path.abspath(table.path.parent if root is None else root)
+def _columns_used(spec):
+    split = spec.data.split
+    used = [split if isinstance(split, str) else split.group, spec.data.weight, "id"]
+    used += [c for name, modality in spec.modalities.items() for c in columns_of(modality, name)]
+    used += [c for output in spec.outputs.values() for c in output.target_columns]
+    return [column for column in dict.fromkeys(used) if column]
 
 
-def _split(table, spec, outputs, learn, unsplit):
-    column = spec.data.split
+def _split(table, spec, learn, unsplit):
+    column = table.split_of(spec.data.split)
     if unsplit and not (isinstance(column, str) and column in table.frame):
         nothing = np.zeros(0, int)
-        return {"train": nothing, "validation": nothing, "test": np.arange(len(table.frame))}
+        return {"train": nothing, "validation": nothing, "test": np.arange(len(table.frame))}, []
     if isinstance(column, str):
         return split_by_column(table, column, learn)
-    labels = [output.column for output in outputs.values()]
-    columns = [column for modality in spec.modalities.values() for column in _columns_of(modality)]
+    columns = [c for name, modality in spec.modalities.items() for c in columns_of(modality, name)]
+    columns += [c for output in spec.outputs.values() for c in output.target_columns]
     strata = None
-    for name in spec.outputs:  # In the spec's order: the first one decides.
-        if name in outputs and not outputs[name].multi_label and strata is None:
-            strata = table.frame[outputs[name].column].to_numpy()
-    return split_by_shares(table, spec.data.split, list(dict.fromkeys(columns + labels)), strata)
+    for output in spec.outputs.values():  # In the spec's order: the first one decides.
+        if output.kind == "classification" and not output.multi_label and strata is None:
+            strata = table.frame[output.column].array
+    return split_by_shares(table, spec.data.split, list(dict.fromkeys(columns)), strata)
 
 
-def _refuse_rows_without_target(table, outputs):
-    columns = [output.column for output in outputs.values()]
-    empty = (table.frame[columns] == "").all(axis=1).to_numpy()
-    if empty.any():
-        received = f"none in {table.name_lines(empty)}"
-        fix = "Fill it in, remove these rows, or learn from them too with an output of `kind: autoencoder`."
-        raise ManifestError(
-            message(table.path.name, f"a label ({listing(columns)}) in each row", received, fix)
-        )
+def _read_targets(manifest, table, spec, targeted, labels):
+    """Fills in labels, targets and weights, and adds the findings about them."""
+    sample_weights, found = _read_weights(table, spec.data.weight)
+    for name, output in targeted.items():
+        if output.kind == "regression":
+            target = read_numbers_target(table, name, output, manifest.splits, learn=labels is None)
+        else:
+            target = read_target(table, name, output, manifest.splits, labels and labels[name])
+            manifest.labels[name] = target.labels
+        manifest.targets[name] = target.values
+        manifest.target_weights[name] = (target.weights * sample_weights).astype("float32")
+        found += target.findings
+    if len(targeted) == len(spec.outputs):
+        columns = [column for output in targeted.values() for column in output.target_columns]
+        empty = np.all([table.frame[column].array == "" for column in columns], axis=0)
+        reason = f"no label ({listing(columns)}); fill it in, or learn from such rows too with an autoencoder"
+        found += find(table, empty, "no_label", columns[0], reason)
+    used = np.zeros(len(table.frame), bool)
+    for rows in manifest.splits.values():
+        used[rows] = True
+    manifest.findings += [finding for finding in found if used[finding.row]]
+
+
+def _read_weights(table, column):
+    """Returns the sample weights float32 `(N,)`, 1 where the cell is empty, and the findings."""
+    if column is None:
+        return np.ones(len(table.frame), "float32"), []
+    cells = table.column(column, "data.weight")
+    values, wrong = wrong_numbers(cells)
+    wrong |= values < 0
+    reason = "no weight; write a number of at least 0, or nothing for 1"
+    weights = np.where(np.isnan(values) | wrong, np.float32(1), values)
+    return weights, find(table, wrong, "bad_weight", column, reason, cells)

@@ -1,23 +1,25 @@
-"""The one order of: list, decode, cache, shuffle, batch, prefetch."""
+"""The one order of: list, decode, keep, shuffle, batch, augment, prepare, prefetch."""
 
-import shutil
-import tempfile
-import weakref
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow.compute as pc
 import tensorflow as tf
 
-from mm_keras.checks import message
-from mm_keras.data import transforms
+from mm_keras.data.augment import make_augmentation
+from mm_keras.data.cells import as_arrow
+from mm_keras.data.examples import open_examples
+from mm_keras.data.findings import DataError
 from mm_keras.data.fitting import fit_preprocessor
 from mm_keras.data.manifest import load_manifest
+from mm_keras.data.mixup import mix
+from mm_keras.data.order import seeds
+from mm_keras.data.row_source import RowSource, as_tensor
+from mm_keras.data.service import check_service, serve_from
 
-FILE_SHUFFLE_BYTES = 256 * 2**20
+__all__ = ["DataError", "Datasets", "choose_cache", "fill_batch", "make_datasets"]
 
-
-class DataError(ValueError):
-    """Files of the manifest cannot be read; the message names them with the reasons."""
+BUCKET = 8  # With bucketing, texts are padded to a multiple of so many tokens.
 
 
 @dataclass
@@ -36,15 +38,37 @@ class Datasets:
     manifest: object
     rows: dict = field(default_factory=dict)
     cached_in: str = "none"
+    source: RowSource | None = None
 
     @property
     def steps(self):
         """The number of training batches of one epoch."""
         return int(self.train.cardinality())
 
+    def cells(self, rows):
+        """Returns the cells of rows, modality -> column, as `read_raw` takes them; of records, contents."""
+        cells = {name: column[rows] for name, column in self.manifest.cells.items()}
+        if self.source.in_records:
+            found = {int(row["row/index"]): row for row in self.source.dataset(rows).as_numpy_iterator()}
+            for name in self.source.names:
+                cells[name] = np.asarray([found[row][name] for row in rows], object)
+        return cells
 
-def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=None):
-    """Reads the manifest, learns vocabularies and statistics, decodes and caches every example once.
+    def decode(self, rows):
+        """Decodes rows anew, and returns them as a batch for `Preprocessor.finish`, without `present`."""
+        batch = join_columns(self.manifest, self.preprocessor)(tf.constant(np.asarray(rows, np.int64)))
+        batch = {name: batch[name] for name in self.preprocessor.names if name in batch}
+        if self.source.names:
+            decoded = self.source.dataset(rows).map(self.source.decode).batch(len(rows))
+            found = next(iter(decoded))
+            places = {row: place for place, row in enumerate(found["row/index"].numpy().tolist())}
+            order = [places[row] for row in np.asarray(rows).tolist()]
+            batch.update({name: tf.gather(found[name], order) for name in self.source.names})
+        return batch
+
+
+def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=None, table=None):
+    """Reads the manifest, decodes every file once, learns vocabularies and statistics.
 
     Args:
         spec: Spec.
@@ -53,38 +77,20 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=N
         progress: callable or None, called with (rows decoded, rows in all).
         preprocessor: Preprocessor or None. None learns one from the training rows.
         manifest: Manifest or None. None reads that of the spec.
+        table: pandas.DataFrame, Hugging Face data set, tf.data.Dataset of dicts, or None. Read instead of
+            `data.manifest`; paths in it are relative to the folder of `data.manifest`.
 
-    Returns: Datasets.
-    Raises: ManifestError, if the table does not fit the spec. DataError, if files cannot be decoded: those
-        of the first ten such rows are named, each with its line and the reason, and the others counted.
+    Returns: Datasets. Only `train` is shuffled, augmented and mixed. `manifest.findings` names what is bad.
+    Raises: ManifestError, if the table does not fit the spec. DataError, if more rows are bad than
+        `data.on_bad` and `data.max_bad` allow; it holds all findings.
     """
-    manifest = manifest or load_manifest(spec)
-    preprocessor = preprocessor or fit_preprocessor(spec, manifest)
+    manifest = manifest or load_manifest(spec, table=table)
     place = choose_cache(spec, manifest)
-    decode = _decoder(preprocessor)
-    total = sum(len(rows) for rows in manifest.splits.values())
-    datasets, done, bad = {}, 0, []
-    for split, rows in manifest.splits.items():
-        if not len(rows):
-            datasets[split] = None
-            continue
-        source = _rows_dataset(spec, manifest, rows)
-        decoded = _decode(source, decode).ignore_errors()
-        kept = _cache(decoded, place)
-        seen = np.zeros(len(manifest.table), bool)
-        for batch in kept.map(_index).batch(64).as_numpy_iterator():
-            seen[batch] = True
-            done += len(batch)
-            if progress:
-                progress(done, total)
-        bad += [row for row in rows if not seen[row]]
-        datasets[split] = (source, kept)
-    if bad:
-        raise DataError(_describe_bad(bad, manifest, preprocessor))
+    examples = open_examples(spec, manifest, place, progress)
+    preprocessor = preprocessor or fit_preprocessor(spec, manifest, examples.moments)
     batches = {
-        split: pair
-        and _batches(spec, split, pair, decode, preprocessor, place, replicas, len(manifest.splits[split]))
-        for split, pair in datasets.items()
+        split: _batches(spec, split, examples, preprocessor, replicas) if len(rows) else None
+        for split, rows in examples.rows.items()
     }
     return Datasets(
         batches["train"],
@@ -92,25 +98,21 @@ def make_datasets(spec, replicas=1, progress=None, preprocessor=None, manifest=N
         batches.get("test"),
         preprocessor,
         manifest,
-        dict(manifest.splits),
-        place,
+        dict(examples.rows),
+        examples.place,
+        examples.source,
     )
 
 
 def choose_cache(spec, manifest):
     """Returns where decoded examples are kept: "memory" while they fit the budget, else "file"; or "none"."""
+    if spec.input.service:
+        return "none"  # The workers decode; what this process keeps would not reach them.
     if spec.data.cache != "auto":
         return spec.data.cache
-    size = sum(len(rows) for rows in manifest.splits.values()) * bytes_per_row(spec)
+    source = RowSource(manifest, spec.modalities, spec.data)
+    size = sum(len(rows) for rows in manifest.splits.values()) * source.row_bytes
     return "memory" if size <= spec.data.cache_memory else "file"
-
-
-def bytes_per_row(spec):
-    """Returns the bytes of one decoded example: an image takes 1 a value, all else 4."""
-    return sum(
-        int(np.prod(transforms.tensor_shape(modality))) * (1 if modality.kind == "image" else 4)
-        for modality in spec.modalities.values()
-    )
 
 
 def fill_batch(rows, replicas):
@@ -131,60 +133,39 @@ def fill_batch(rows, replicas):
     return {**filled, "row/real": tf.cast(places < count, tf.float32)}
 
 
-def _rows_dataset(spec, manifest, rows):
-    row = {"row/index": rows.astype(np.int64), "present": manifest.present[rows]}
-    for name, modality in spec.modalities.items():
-        cells = manifest.cells[name][rows]
-        row[name] = cells if modality.kind == "numbers" else cells.astype(str)
+def join_columns(manifest, preprocessor):
+    """Returns the function that gives the cells that are no files, the targets and weights of rows `(B,)`."""
+    columns = {"present": tf.constant(manifest.present)}
+    for name, modality in preprocessor.modalities.items():
+        if modality.kind == "numbers":
+            columns[name] = tf.constant(manifest.cells[name])
+        elif modality.kind == "text":
+            columns[name] = as_tensor(manifest.cells[name])
     for name in manifest.targets:
-        row[f"target/{name}"] = manifest.targets[name][rows]
-        row[f"weight/{name}"] = manifest.target_weights[name][rows]
-    with tf.device("CPU:0"):
-        return tf.data.Dataset.from_tensor_slices(row)
-
-
-def _decoder(preprocessor):
-    """Returns the function that decodes a row; its graph is traced once for all splits."""
-    decode_row = tf.function(preprocessor.decode_row, autograph=False)
+        columns[f"target/{name}"] = tf.constant(manifest.targets[name])
+        columns[f"weight/{name}"] = tf.constant(manifest.target_weights[name])
 
     @tf.autograph.experimental.do_not_convert
-    def decode(row):
-        return {**row, **decode_row({name: row[name] for name in preprocessor.names})}
+    def join(index):
+        return {name: tf.gather(column, index) for name, column in columns.items()}
 
-    return decode
-
-
-def _decode(dataset, decode):
-    return dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return join
 
 
-@tf.autograph.experimental.do_not_convert
-def _index(row):
-    return row["row/index"]
-
-
-def _cache(dataset, place):
-    if place == "none":
-        return dataset
-    if place == "memory":
-        return dataset.cache()
-    folder = tempfile.mkdtemp(prefix="mm_keras_cache_")
-    cached = dataset.cache(f"{folder}/rows")
-    weakref.finalize(cached, shutil.rmtree, folder, ignore_errors=True)
-    return cached
-
-
-def _batches(spec, split, pair, decode, preprocessor, place, replicas, count):
-    source, dataset = pair
+def _batches(spec, split, examples, preprocessor, replicas):
+    count = len(examples.rows[split])
+    training = split == "train"
     batch_size = max(spec.training.batch_size // replicas, 1) * replicas
-    if split == "train":
-        most = count if place != "file" else min(count, FILE_SHUFFLE_BYTES // bytes_per_row(spec) + 1)
-        shuffled = source if place == "none" else dataset
-        dataset = shuffled.shuffle(most, seed=spec.training.seed, reshuffle_each_iteration=True)
-    if place == "none":
-        dataset = _decode(dataset if split == "train" else source, decode)
-    finish = _finisher(spec, preprocessor, replicas)
-    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    lengths = _text_lengths(spec, examples.source.manifest) if training and spec.input.bucketing else None
+    seed = spec.training.seed
+    service = spec.input.service if training and examples.source.names else None
+    if service:
+        check_service(service, examples.source, examples.rows[split])
+        batches = serve_from(examples.epoch_maker(split, batch_size, lengths), seed, service, batch_size)
+    else:
+        batches = examples.batches(split, batch_size, seed if training else None, lengths)
+    finish = _finisher(spec, preprocessor, examples.source.manifest, replicas, training)
+    batches = tf.data.Dataset.zip(batches, seeds(seed + 1))
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     options = tf.data.Options()
@@ -192,45 +173,64 @@ def _batches(spec, split, pair, decode, preprocessor, place, replicas, count):
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _finisher(spec, preprocessor, replicas):
+def _text_lengths(spec, manifest):
+    """Returns the letters of each row's texts, int32 `(N,)`."""
+    lengths = np.zeros(len(manifest.lines), np.int32)
+    for name in spec.of_kind("text"):
+        lengths += (
+            pc.utf8_length(as_arrow(manifest.cells[name])).to_numpy(zero_copy_only=False).astype(np.int32)
+        )
+    return lengths
+
+
+def _finisher(spec, preprocessor, manifest, replicas, training):
     """Returns the function that makes a batch of decoded rows `(inputs, targets, weights)`."""
-    names = spec.modality_names
+    join = join_columns(manifest, preprocessor)
+    augment = make_augmentation(spec.modalities, manifest.root) if training else None
+    alpha = spec.training.mixup if training else 0
+    kinds = {name: modality.kind for name, modality in spec.modalities.items()}
+    copies = {
+        key: modality
+        for name in spec.of_kind("autoencoder")
+        for modality, key in zip(spec.outputs[name].modalities, spec.keys_of(name), strict=True)
+    }
 
     @tf.autograph.experimental.do_not_convert
-    def finish(rows):
-        rows = fill_batch(rows, replicas)
+    def finish(rows, seed):
+        rows = fill_batch({**rows, **join(rows["row/index"])}, replicas)
+        if augment is not None:
+            rows = augment(rows, seed)
         inputs = preprocessor.finish(rows, rows["present"])
-        targets, weights = {}, {}
-        for name, output in spec.outputs.items():
-            if output.kind == "autoencoder":
-                for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
-                    targets[key] = inputs[modality]
-                    weights[key] = rows["present"][:, names.index(modality)]
-                continue
-            target = rows[f"target/{name}"]
-            single = target.dtype.is_integer
-            targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target
-            weights[name] = rows[f"weight/{name}"]
-        return inputs, targets, {key: weight * rows["row/real"] for key, weight in weights.items()}
+        if training and spec.input.bucketing:
+            inputs = _trim(inputs, spec)
+        targets, weights = _targets(spec, preprocessor, rows, inputs)
+        if alpha:
+            inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)
+        return inputs, targets, weights
 
     return finish
 
 
-def _describe_bad(bad, manifest, preprocessor, most=10):
-    """Decodes the rows that failed one by one and returns a message with each file and its reason."""
-    lines = []
-    for row in bad[:most]:
-        for name, modality in preprocessor.modalities.items():
-            path = manifest.cells[name][row]
-            if modality.kind not in transforms.FILE_KINDS or not path:
-                continue
-            try:
-                transforms.decode_cell(transforms.read_file(path), modality, preprocessor.max_pixels)
-            except (tf.errors.OpError, ValueError) as error:
-                lines.append(f"  line {manifest.lines[row]}, {name}: {path}: {transforms.reason_of(error)}")
-    more = f"\n  and {len(bad) - most} more rows" if len(bad) > most else ""
-    fix = "Replace these files, or empty their cells: an empty cell is a missing modality."
-    rows = f"{len(bad)} row{'s' if len(bad) > 1 else ''}"
-    received = f"{rows} with a file that cannot be read"
-    first = message("data.manifest", "files that can be decoded", received, fix)
-    return "\n".join([first, *lines]) + more
+def _trim(inputs, spec):
+    """Cuts the padding that all texts of a batch share."""
+    trimmed = dict(inputs)
+    for name in spec.of_kind("text"):
+        longest = tf.reduce_max(tf.math.count_nonzero(inputs[name], axis=1, dtype=tf.int32))
+        wanted = tf.maximum(-(-longest // BUCKET) * BUCKET, BUCKET)
+        trimmed[name] = inputs[name][:, :wanted]
+    return trimmed
+
+
+def _targets(spec, preprocessor, rows, inputs):
+    targets, weights = {}, {}
+    for name, output in spec.outputs.items():
+        if output.kind == "autoencoder":
+            for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
+                targets[key] = inputs[modality]
+                weights[key] = rows["present"][:, spec.modality_names.index(modality)]
+            continue
+        target = rows[f"target/{name}"]
+        single = target.dtype.is_integer
+        targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target
+        weights[name] = rows[f"weight/{name}"]
+    return targets, {key: weight * rows["row/real"] for key, weight in weights.items()}

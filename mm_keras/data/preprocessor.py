@@ -12,6 +12,7 @@ from mm_keras.spec import AnyOutput
 from mm_keras.spec_modalities import Modality
 
 FORMAT = 1
+MOST_SAMPLES = 64 * 2**20
 
 
 def list_file(kind, name, names):
@@ -28,16 +29,26 @@ class Preprocessor:
         vocabularies: dict, text modality -> list of tokens.
         labels: dict, classification output -> list of class names.
         statistics: dict, modality of numbers or features -> {"mean": [...], "variance": [...]} over train.
-        max_pixels: int. A larger image is refused before it is decoded.
+        max_pixels, max_samples: int. A larger image, a longer sound is refused before it is decoded.
     """
 
-    def __init__(self, modalities, outputs, vocabularies, labels, statistics, max_pixels=64_000_000):
+    def __init__(
+        self,
+        modalities,
+        outputs,
+        vocabularies,
+        labels,
+        statistics,
+        max_pixels=64_000_000,
+        max_samples=MOST_SAMPLES,
+    ):
         self.modalities = {name: modalities[name] for name in sorted(modalities)}
         self.outputs = outputs
         self.vocabularies = vocabularies
         self.labels = labels
         self.statistics = statistics
         self.max_pixels = max_pixels
+        self.max_samples = max_samples
         self.tokenizers = {
             name: transforms.make_tokenizer(vocabularies[name], modality.lowercase)
             for name, modality in self.modalities.items()
@@ -55,7 +66,7 @@ class Preprocessor:
             if modality.kind in ("image", "text", "audio"):
                 specs[name] = tf.TensorSpec([None], tf.string, name)
             else:
-                specs[name] = tf.TensorSpec([None, *transforms.tensor_shape(modality)], tf.float32, name)
+                specs[name] = tf.TensorSpec([None, *modality.example_shape], tf.float32, name)
         return specs
 
     def tensor_spec(self, batch_size=None):
@@ -63,32 +74,19 @@ class Preprocessor:
         specs = {}
         for name, modality in self.modalities.items():
             dtype = tf.int32 if modality.kind == "text" else tf.float32
-            specs[name] = tf.TensorSpec([batch_size, *transforms.tensor_shape(modality)], dtype, name)
+            specs[name] = tf.TensorSpec([batch_size, *modality.example_shape], dtype, name)
         specs["present"] = tf.TensorSpec([batch_size, len(self.modalities)], tf.float32, "present")
         return specs
 
-    def decode_row(self, row):
-        """Reads and decodes one row of cells: paths, texts, numbers (scalars, and vectors of numbers)."""
-        decoded = {}
-        for name, modality in self.modalities.items():
-            cell = row[name]
-            if modality.kind in transforms.FILE_KINDS:
-                contents = tf.cond(
-                    cell == "", lambda: tf.constant(""), lambda path=cell: transforms.read_file(path)
-                )
-                decoded[name] = transforms.decode_cell(contents, modality, self.max_pixels)
-            elif modality.kind == "text":
-                decoded[name] = transforms.tokenize(cell[None], self.tokenizers[name], modality.length)[0]
-            else:
-                decoded[name] = cell
-        return decoded
-
     def finish(self, decoded, present):
-        """Gives a decoded batch the dtypes of the model's inputs, zeros where absent, and `present`."""
+        """Turns decoded files, texts and numbers into the model's inputs: zeros where absent."""
         inputs = {}
-        for i, name in enumerate(self.modalities):
+        for i, (name, modality) in enumerate(self.modalities.items()):
             x = decoded[name]
-            x = tf.cast(x, tf.int32 if self.modalities[name].kind == "text" else tf.float32)
+            if modality.kind == "text":
+                x = transforms.tokenize(x, self.tokenizers[name], modality.length)
+            else:
+                x = tf.cast(x, tf.float32)
             here = tf.reshape(present[:, i] > 0, [-1] + [1] * (x.shape.rank - 1))
             inputs[name] = tf.where(here, x, tf.zeros([], x.dtype))
         inputs["present"] = present
@@ -104,7 +102,7 @@ class Preprocessor:
                 decoded[name] = self._decode_batch(cells, modality)
             elif modality.kind == "text":
                 present.append(transforms.is_text(cells))
-                decoded[name] = transforms.tokenize(cells, self.tokenizers[name], modality.length)
+                decoded[name] = cells
             else:
                 axes = list(range(1, cells.shape.rank))
                 present.append(tf.reduce_any(cells == cells, axis=axes))
@@ -115,11 +113,11 @@ class Preprocessor:
         dtype = tf.uint8 if modality.kind == "image" else tf.float32
 
         def decode(contents):
-            return transforms.decode_cell(contents, modality, self.max_pixels, served=True)
+            return transforms.decode_cell(
+                contents, modality, self.max_pixels, served=True, max_samples=self.max_samples
+            )
 
-        return tf.map_fn(
-            decode, cells, fn_output_signature=tf.TensorSpec(transforms.tensor_shape(modality), dtype)
-        )
+        return tf.map_fn(decode, cells, fn_output_signature=tf.TensorSpec(modality.example_shape, dtype))
 
     def label_strings(self, output, scores):
         """Turns scores `(B, C)` into label strings `(B,)`; several labels are joined by the separator."""
@@ -136,11 +134,14 @@ class Preprocessor:
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each
-        classification, or, where there is none, the reconstructions."""
+        classification, numbers of each regression, or, where there is neither, the reconstructions."""
         read = {}
-        for name in self.labels:
-            read[name] = self.label_strings(name, outputs[name])
-            read[f"{name}_scores"] = outputs[name]
+        for name, output in self.outputs.items():
+            if output.kind == "classification":
+                read[name] = self.label_strings(name, outputs[name])
+                read[f"{name}_scores"] = outputs[name]
+            elif output.kind == "regression":
+                read[name] = outputs[name]
         return read or self.reconstructions(outputs)
 
     def reconstructions(self, outputs):
@@ -187,12 +188,16 @@ class Preprocessor:
             },
             "present": self.names,
             "reserved_tokens": dict(zip(transforms.RESERVED_TOKENS, range(5), strict=True)),
-            "modalities": {name: part.model_dump(mode="json") for name, part in self.modalities.items()},
+            "modalities": {
+                name: part.model_dump(mode="json", exclude={"augment"})  # Of training, which is over.
+                for name, part in self.modalities.items()
+            },
             "outputs": {name: part.model_dump(mode="json") for name, part in self.outputs.items()},
             "files": files,
             "labels": self.labels,
             "statistics": self.statistics,
             "max_pixels": self.max_pixels,
+            "max_samples": self.max_samples,
         }
         text = json.dumps(description, indent=2, ensure_ascii=False)
         (folder / "preprocess.json").write_text(text + "\n", encoding="utf-8")
@@ -222,6 +227,7 @@ class Preprocessor:
             description["labels"],
             description["statistics"],
             description["max_pixels"],
+            description.get("max_samples", MOST_SAMPLES),
         )
 
 

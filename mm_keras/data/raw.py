@@ -15,8 +15,8 @@ def read_raw(preprocessor, cells, rows):
 
     Args:
         preprocessor: Preprocessor.
-        cells: dict, modality name -> sequence of paths or texts ("" = missing), or rows of numbers (NaN =
-            missing). A modality that is not in it is missing in every row.
+        cells: dict, modality name -> sequence of paths, bytes (a file's contents) or texts ("" = missing), or
+            rows of numbers (NaN = missing). A modality that is not in it is missing in every row.
         rows: int array. Which rows to read.
 
     Returns: dict, modality name -> NumPy array, bytes for images, texts and sounds, else float32. A sound
@@ -44,7 +44,7 @@ def _read_file(name, modality, path, row):
     if not path:
         return np.full(modality.shape, np.nan, np.float32) if modality.kind == "features" else b""
     try:
-        contents = Path(path).read_bytes()
+        contents = path if isinstance(path, bytes) else Path(path).read_bytes()
         if not contents:
             raise ValueError("The file is empty.")
         if modality.kind == "audio":

@@ -11,7 +11,7 @@ from mm_keras.data.graph_check import require
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
 START, END = RESERVED_TOKENS.index("[START]"), RESERVED_TOKENS.index("[END]")
 FILE_KINDS = ("image", "audio", "features")
-TRACE = re.compile(r'\s*(?:File "|Graph execution error:|Detected at node|at node|\[\[\{\{)')
+TRACE = re.compile(r'\s*(?:File "|Graph execution error:|Detected at node|at node|\[\[)')
 
 
 def make_tokenizer(vocabulary, lowercase):
@@ -51,17 +51,6 @@ def detokenize(ids, vocabulary):
     return tf.strings.strip(joined)
 
 
-def tensor_shape(modality):
-    """Returns the shape of one example of this modality, as a list."""
-    if modality.kind == "image":
-        return [*modality.size, modality.channels]
-    if modality.kind == "text":
-        return [modality.length]
-    if modality.kind == "audio":
-        return [modality.samples]
-    return list(modality.shape) if modality.kind == "features" else [len(modality.columns)]
-
-
 def read_file(path):
     """Returns the bytes of the file at `path`, a string scalar.
 
@@ -74,19 +63,20 @@ def read_file(path):
         return tf.identity(contents)
 
 
-def decode_cell(contents, modality, max_pixels, served=False):
+def decode_cell(contents, modality, max_pixels, served=False, max_samples=64 * 2**20):
     """Decodes one file's bytes, a string scalar, as its modality wants it; "" gives zeros.
 
     An image stays uint8 (a quarter of the memory), the others are float32. With `served`, audio is WAV:
     the graph then holds operators of TensorFlow alone.
     """
-    shape = tensor_shape(modality)
+    shape = list(modality.example_shape)
 
     def decode():
         if modality.kind == "image":
             return decode_image(contents, *shape, max_pixels)
         if modality.kind == "audio":
-            return (decode_wav if served else decode_audio)(contents, modality.rate, modality.samples)
+            decode_sound = decode_wav if served else decode_audio
+            return decode_sound(contents, modality.rate, modality.samples, max_samples)
         return decode_features(contents, shape)
 
     dtype = tf.uint8 if modality.kind == "image" else tf.float32
@@ -98,5 +88,5 @@ def reason_of(error):
     text = getattr(error, "message", None) or str(error)
     text = "\n".join(line for line in text.splitlines() if not TRACE.match(line))
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|\s*name:\s*$", "", text, flags=re.DOTALL)
-    text = text.replace("assertion failed:", "")
+    text = text.replace("assertion failed:", "").replace("<stack traces unavailable>", "")
     return re.sub(r"\s+", " ", text).strip(" []'\"")

@@ -5,17 +5,19 @@ import pytest
 import tiny
 
 from mm_keras.data import fitting
-from mm_keras.data.fitting import fit_preprocessor, learn_vocabulary
+from mm_keras.data.examples import open_examples
+from mm_keras.data.fitting import Moments, fit_preprocessor, learn_vocabulary
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.transforms import RESERVED_TOKENS
-from mm_keras.spec_modalities import FeaturesModality, TextModality
+from mm_keras.spec_modalities import TextModality
 
 TEXT = TextModality(kind="text", length=8, vocabulary_size=40)
 
 
 def fit(manifest, **changes):
     spec = tiny.tiny_spec(manifest, modalities=("text", "numbers", "vec"), **changes)
-    return fit_preprocessor(spec, load_manifest(spec))
+    manifest = load_manifest(spec)
+    return fit_preprocessor(spec, manifest, open_examples(spec, manifest, "memory").moments)
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +63,13 @@ def test_features_have_the_moments_of_the_files_that_are_there(tiny_manifest, fi
     np.testing.assert_allclose(fitted.statistics["vec"]["variance"], values.var(axis=0), rtol=1e-5)
 
 
-def test_padding_of_short_sequences_does_not_count(tmp_path):
+def test_padding_of_short_sequences_does_not_count():
     first, second = np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 0], [7, 8], [9, 9], [1, 1], [100, 100]])
-    for name, array in (("first", first), ("second", second)):
-        np.save(tmp_path / f"{name}.npy", array.astype("float32"))
-    (tmp_path / "bad.npy").write_bytes(b"no array")
-    modality = FeaturesModality(kind="features", shape=[4, 2])
-    paths = np.array([str(tmp_path / f"{name}.npy") for name in ("first", "bad", "second")] + [""], object)
-    moments = fitting._feature_moments(paths, modality)
-    steps = np.concatenate([first, second[:4]])  # What is cut does not count either.
+    fitted = Moments(2)
+    for array in (np.pad(first, [(0, 2), (0, 0)]), np.zeros((4, 2)), second[:4]):
+        fitted.add(array[None])
+    moments = fitted.result()
+    steps = np.concatenate([first, second[:4]])
     np.testing.assert_allclose(moments["mean"], steps.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(moments["variance"], steps.var(axis=0), rtol=1e-6)
 
@@ -77,8 +77,7 @@ def test_padding_of_short_sequences_does_not_count(tmp_path):
 def test_a_column_that_never_differs_or_is_never_there_can_be_divided_by():
     moments = fitting._moments([[3.0, np.nan], [3.0, np.nan]])
     assert moments == {"mean": [3.0, 0.0], "variance": [1.0, 1.0]}
-    modality = FeaturesModality(kind="features", shape=[2])
-    assert fitting._feature_moments(["", ""], modality) == {"mean": [0.0, 0.0], "variance": [1.0, 1.0]}
+    assert Moments(2).result() == {"mean": [0.0, 0.0], "variance": [1.0, 1.0]}
 
 
 def test_vocabulary_has_a_largest_size_and_may_be_empty():

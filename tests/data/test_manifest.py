@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from mm_keras.data.findings import DataError
 from mm_keras.data.manifest import ManifestError, load_manifest, load_rows, read_manifest
 from mm_keras.spec_file import make_spec
 
@@ -18,8 +19,8 @@ def write(folder, text, name="m.csv"):
     return path
 
 
-def load(folder, text, modalities=TEXT, outputs=LABEL, split="split"):
-    data = {"manifest": str(write(folder, text)), "split": split}
+def load(folder, text, modalities=TEXT, outputs=LABEL, split="split", **data):
+    data = {"manifest": str(write(folder, text)), "split": split, **data}
     return load_manifest(make_spec({"name": "x", "data": data, "modalities": modalities, "outputs": outputs}))
 
 
@@ -28,7 +29,7 @@ def table_of(*rows):
 
 
 def error_of(call, *arguments, **settings):
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises((ManifestError, DataError)) as caught:
         call(*arguments, **settings)
     return str(caught.value)
 
@@ -57,8 +58,6 @@ def test_tabs_and_columns_without_name(tmp_path):
         ("a,b\n", "rows below the header. Received: the header alone"),
         ("a,b\n,\n", "rows below the header. Received: the header alone"),
         ("a,b,a\n1,2,3\n", "each column name once. Received: `a` repeated"),
-        ("a,b\n1,2\n1\n", "2 cells in each row, as in the header. Received: 1 in line 3. Put"),
-        ('a,b\n1,2\n"x\ny",2\n1,2,3\n1\n', "Received: 3 in line 5, and other numbers in line 6."),
         ("a;b\n1;2\n", "commas between the columns. Received: semicolons"),
         (b"a,b\n1,2\n1,caf\xe9\n", "the byte 0xe9 in line 3, byte 6. Save the file as CSV UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-8 text. Received: UTF-16 text"),
@@ -128,7 +127,9 @@ def test_multi_label_cells_hold_any_number_of_labels(tmp_path):
 
 def test_rows_without_label_learn_only_with_an_autoencoder(tmp_path):
     text = table_of("a,x,train", "b,y,train", "c,,train", "d, ,test")
-    assert "a label (`label`) in each row. Received: none in lines 4, 5." in error_of(load, tmp_path, text)
+    message = error_of(load, tmp_path, text)
+    assert "at most 1% bad rows (`data.max_bad`). Received: 2 rows of 4 (50%)." in message
+    assert "line 4, label: no label (`label`); fill it in" in message and "line 5, label: no label" in message
     manifest = load(tmp_path, text, outputs={**LABEL, "r": {"kind": "autoencoder"}})
     np.testing.assert_array_equal(manifest.targets["label"], [0, 1, -1, -1])
     np.testing.assert_array_equal(manifest.target_weights["label"], [1, 1, 0, 0])
@@ -144,18 +145,72 @@ def test_one_label_of_two_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (["a,x,train", "b,y,trian", "c,y,"], "Received: 'trian', '' in lines 3, 4. Write one of these words"),
-        (["a,x,test", "b,y,val"], "`column split` expects rows with train. Received: no such row."),
+        (["a,x,train", "b,y,trian", "c,y,"], "line 3, split: trian: no split; write one of `train`"),
+        (["a,x,test", "b,y,val"], "`column split` expects rows with train. Received: 'test', 'val' alone."),
         (["a,x,train", "b,x,train"], "at least 2 classes in the train rows. Received: only `x`."),
-        (
-            ["a,x,train", "b,y,train", "c,z,test", "d,z,val"],
-            "only classes that the train rows have. Received: `z` in lines 4, 5.",
-        ),
-        (["a,x,train", " ,y,train"], "in each row at least one of `text`. Received: none in line 3."),
+        (["a,x,train", "b,y,train", "c,z,test", "d,z,val"], "line 4, label: z: no train row has `z`; move"),
+        (["a,x,train", "b,y,train", " ,y,train"], "line 4: no modality is there: text are empty"),
     ],
 )
 def test_rows_that_cannot_be_learned(tmp_path, rows, words):
     assert words in error_of(load, tmp_path, table_of(*rows))
+
+
+def test_bad_rows_are_in_no_split_and_each_is_found(tmp_path):
+    rows = ["a,x,train", "b,y,train", "c,z,test", ",x,test", "d,x,tset", "e,x,test", "f,,train", "only,two"]
+    manifest = load(tmp_path, table_of(*rows), max_bad=1.0)
+    assert {name: rows.tolist() for name, rows in manifest.splits.items()} == {
+        "train": [0, 1],
+        "validation": [],
+        "test": [5],
+    }
+    codes = {(finding.line, finding.code) for finding in manifest.findings}
+    assert codes == {
+        (4, "unseen_label"),
+        (5, "all_missing"),
+        (6, "unknown_split"),
+        (8, "no_label"),
+        (9, "damaged_row"),
+    }
+    assert manifest.rows_in_all == 8
+
+
+def test_a_bad_cell_costs_its_row_or_its_modality(tmp_path):
+    modalities = {**TEXT, "n": {"kind": "numbers"}}
+    text = "text,n,label,split\na,1,x,train\nb,2,y,train\nc,many,y,train\n,few,y,train\n"
+    dropped = load(tmp_path, text, modalities, on_bad="quarantine", max_bad="50%")
+    assert dropped.splits["train"].tolist() == [0, 1]
+    kept = load(tmp_path, text, modalities, on_bad="missing", max_bad="50%")
+    assert kept.splits["train"].tolist() == [0, 1, 2]  # The last row has nothing left.
+    np.testing.assert_array_equal(kept.present[2], [0, 1])
+    message = error_of(load, tmp_path, text, modalities, on_bad="fail", max_bad="50%")
+    assert "without bad rows (`data.on_bad: fail`). Received: 2 rows of 4." in message
+
+
+def test_sample_weights_multiply_those_of_the_classes(tmp_path):
+    text = "text,label,w,split\na,x,2,train\nb,y,0.5,train\nc,y,,train\nd,y,-1,train\n"
+    outputs = {"label": {"kind": "classification", "class_weights": {"y": 3.0}}}
+    manifest = load(tmp_path, text, outputs=outputs, weight="w", max_bad=0.25)
+    np.testing.assert_array_equal(manifest.target_weights["label"][:3], [2, 1.5, 3])
+    assert manifest.splits["train"].tolist() == [0, 1, 2]
+    assert [(f.line, f.code) for f in manifest.findings] == [(5, "bad_weight")]
+
+
+def test_the_rows_of_a_group_stay_together(tmp_path):
+    rows = [f"t{n},{'xy'[n % 2]},g{n % 13}" for n in range(130)] + ["u,x,"]
+    split = {"validation": 0.1, "test": 0.2, "group": "group"}
+    text = "text,label,group\n" + "".join(f"{row}\n" for row in rows)
+    manifest = load(tmp_path, text, split=split, max_bad=0.5)
+    groups = {name: {n % 13 for n in rows} for name, rows in manifest.splits.items()}
+    assert sum(map(len, groups.values())) == 13 and all(groups.values())
+    assert [len(rows) for rows in manifest.splits.values()] == [90, 10, 30]
+    assert [(f.line, f.code) for f in manifest.findings] == [(132, "no_group")]
+    shuffled = "text,label,group\n" + "".join(f"{row}\n" for row in rows[::-1])
+    again = load(tmp_path, shuffled, split=split, max_bad=0.5)
+    assert {(130 - n) % 13 for n in again.splits["test"]} == groups["test"]
+    assert "more than 2 groups to split. Received: 2" in error_of(
+        load, tmp_path, "text,label,group\na,x,1\nb,y,2\nc,y,2\n", split=split
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,10 +244,7 @@ def test_numbers_may_be_missing_one_by_one(tmp_path):
 def test_cells_that_are_no_numbers(tmp_path, cell):
     text = f"n,label,split\n1,x,train\n{cell},y,train\n"
     message = error_of(load, tmp_path, text, {"n": {"kind": "numbers"}})
-    assert (
-        f"`column n` expects finite numbers or empty cells. Received: {cell.strip(chr(34))!r} in line 3."
-        in message
-    )
+    assert f"line 3, n: {cell.strip(chr(34))}: no finite number" in message
 
 
 def image_table(*paths):
@@ -229,21 +281,26 @@ def test_paths_are_absolute_and_may_be_missing(tmp_path):
 def test_paths_outside_the_folder_are_refused(tmp_path, path):
     (tmp_path / "a.png").touch()
     message = error_of(load, tmp_path, image_table("a.png", path), BOTH)
-    assert (
-        f"`column image` expects paths inside the manifest's folder. Received: {path!r} in line 3." in message
-    )
+    reason = "an address; copy" if "//x.org" in path else "outside the data folder; copy"
+    assert f"line 3, image: {path}: {reason}" in message
 
 
 def test_missing_files_are_counted_and_listed(tmp_path):
     (tmp_path / "folder.png").mkdir()
     paths = ["folder.png", "none/a.png", *[f"{n}.png" for n in range(10)]]
     message = error_of(load, tmp_path, image_table(*paths), BOTH)
-    assert (
-        "Received: 12 cells without a file: folder.png (line 2); none/a.png (line 3); 0.png (line 4)"
-        in message
-    )
-    assert "7.png (line 11); and 2 more. Paths are relative to" in message
-    assert "Write `/` between folders." in error_of(load, tmp_path, image_table("i\\a.png", "i\\b.png"), BOTH)
+    assert "Received: 12 rows of 12 (100%)" in message
+    assert "line 2, image: folder.png: no such file; paths are relative to" in message
+    assert "line 13, image: 9.png: no such file" in message
+    assert "write `/` between folders" in error_of(load, tmp_path, image_table("i\\a.png", "i\\b.png"), BOTH)
+
+
+def test_odd_ways_to_write_a_path_find_the_file(tmp_path):
+    (tmp_path / "ä b").mkdir()
+    (tmp_path / "ä b" / "ü,(1)'.png").touch()
+    paths = ["ä b/ü,(1)'.png", "./ä b/ü,(1)'.png", "ä b//ü,(1)'.png", "ä b/../ä b/./ü,(1)'.png"]
+    manifest = load(tmp_path, image_table(*[f'"{path}"' for path in paths]), BOTH)
+    assert all(os.path.isfile(path) for path in manifest.cells["image"]) and not manifest.findings
 
 
 def shares_of(tmp_path, rows, **shares):
@@ -326,7 +383,7 @@ def test_rows_to_predict_need_a_modality(tmp_path):
     message = error_of(load_rows, write(tmp_path, "a,b\n1,2\n"), modalities_of(text={"kind": "text"}))
     assert "expects a column of m.csv. Received: `text`. The columns are `a`, `b`." in message
     message = error_of(load_rows, write(tmp_path, "a,text\n1,\n"), modalities_of(text={"kind": "text"}))
-    assert "Received: none in line 2." in message
+    assert "Received: 1 that cannot be used." in message and "line 2: no modality is there" in message
 
 
 def test_a_table_to_evaluate_needs_no_train_rows_and_keeps_the_given_classes(tmp_path):
@@ -337,4 +394,6 @@ def test_a_table_to_evaluate_needs_no_train_rows_and_keeps_the_given_classes(tmp
     assert manifest.splits["test"].tolist() == [0, 1, 2]
     assert manifest.targets["label"].tolist() == [1, -1, 2]
     assert manifest.target_weights["label"].tolist() == [1, 0, 1]
-    assert "`10` in line 4" in error_of(load_manifest, spec, {"label": ["8", "9"]}, unsplit=True)
+    assert "line 4, label: 10: no train row has `10`" in error_of(
+        load_manifest, spec, {"label": ["8", "9"]}, unsplit=True
+    )

@@ -8,8 +8,10 @@ import tensorflow as tf
 import tiny
 
 from mm_keras.data.manifest import load_manifest
+from mm_keras.data.pipeline import Datasets
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.raw import read_raw
+from mm_keras.data.row_source import RowSource
 from mm_keras.spec_file import make_spec
 
 VOCABULARY = ["[PAD]", "[UNK]", "[START]", "[END]", "[MASK]", "a", "##b", "#", "ü", "red", "one", "at"]
@@ -27,21 +29,16 @@ def make_fitted(spec, vocabularies=None, labels=None):
     return Preprocessor(spec.modalities, spec.outputs, vocabularies, labels, STATISTICS)
 
 
-def columns_of(manifest, spec):
-    return {
-        name: cells if spec.modalities[name].kind == "numbers" else cells.astype(str)
-        for name, cells in manifest.cells.items()
-    }
-
-
 @pytest.mark.core
 @pytest.mark.slow
 def test_training_and_serving_give_equal_tensors_for_every_row(tiny_manifest):
     spec = tiny.tiny_spec(tiny_manifest)
     manifest, fitted = load_manifest(spec), make_fitted(spec)
-    decode = tf.function(fitted.decode_row, autograph=False)
-    rows = tf.data.Dataset.from_tensor_slices(columns_of(manifest, spec)).map(decode)
-    trained = fitted.finish(next(iter(rows.batch(tiny.ROWS))), tf.constant(manifest.present))
+    every = np.arange(tiny.ROWS)
+    data = Datasets(
+        None, None, None, fitted, manifest, source=RowSource(manifest, spec.modalities, spec.data)
+    )
+    trained = fitted.finish(data.decode(every), tf.constant(manifest.present))
     raw = read_raw(fitted, manifest.cells, np.arange(tiny.ROWS))
     served = tf.function(fitted.tensors, input_signature=[fitted.raw_spec()], autograph=False)(raw)
     assert list(trained) == [*tiny.NAMES, "present"]

@@ -1,0 +1,167 @@
+"""Where the files of rows come from: paths or record shards; and how a row is decoded."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from mm_keras.data import transforms
+from mm_keras.data.cells import as_arrow
+from mm_keras.data.records import read_records
+
+READERS = 8  # Shards that are read in turn where rows are shuffled.
+CHUNK = 65_536  # Strings that are Python objects at one time.
+
+
+class RowSource:
+    """Reads and decodes the files of a manifest's rows.
+
+    Args:
+        manifest: Manifest.
+        modalities: dict, name -> Modality of the spec.
+        limits: Data of the spec; `max_pixels` and `max_samples` of it are used.
+    """
+
+    def __init__(self, manifest, modalities, limits):
+        self.manifest = manifest
+        files = (name for name in sorted(modalities) if modalities[name].kind in transforms.FILE_KINDS)
+        self.modalities = {name: modalities[name] for name in files}
+        self.limits = limits
+        self.columns = {name: modality.column for name, modality in self.modalities.items()}
+        records = manifest.records
+        self.in_records = bool(records) and any(c in records.columns for c in self.columns.values())
+        self._decode_row = tf.function(self._decode, autograph=False)
+
+    @property
+    def names(self):
+        """Modalities whose cells are files, sorted."""
+        return list(self.modalities)
+
+    @property
+    def features(self):
+        return [name for name, modality in self.modalities.items() if modality.kind == "features"]
+
+    @property
+    def layout(self):
+        """Modality -> (shape, NumPy dtype) of one decoded example."""
+        return {
+            name: (modality.example_shape, np.uint8 if modality.kind == "image" else np.float32)
+            for name, modality in self.modalities.items()
+        }
+
+    @property
+    def row_bytes(self):
+        """Bytes of one decoded example."""
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self.layout.values())
+
+    def dataset(self, rows, shuffle=None):
+        """Returns a dataset of {"row/index": int64 scalar, modality: path or contents}.
+
+        From paths, the rows come in the order of `rows`; from records, in that of the shards, those of
+        `shuffle`, a seed, in an order of their own in each epoch.
+        """
+        if self.in_records:
+            return self._stream(rows, shuffle)
+        columns = {name: as_tensor(self.manifest.cells[name][rows]) for name in self.names}
+        return tf.data.Dataset.from_tensor_slices({"row/index": np.asarray(rows, np.int64), **columns})
+
+    def taker(self, rows):
+        """Returns the function that turns positions in `rows`, int64 `(B,)`, into a dataset's rows."""
+        numbers = tf.constant(np.asarray(rows, np.int64))
+        columns = {name: as_tensor(self.manifest.cells[name][rows]) for name in self.names}
+
+        @tf.autograph.experimental.do_not_convert
+        def take(places):
+            taken = {name: tf.gather(column, places) for name, column in columns.items()}
+            return {"row/index": tf.gather(numbers, places), **taken}
+
+        return take
+
+    def _stream(self, rows, shuffle):
+        wanted = np.zeros(len(self.manifest.lines), bool)
+        wanted[rows] = True
+        wanted = tf.constant(wanted)
+        here = tf.constant(self.manifest.present)
+        places = [sorted(self.manifest.cells).index(name) for name in self.names]
+
+        @tf.autograph.experimental.do_not_convert
+        def name_contents(record):
+            row = record["row"]
+            contents = {"row/index": row}
+            for name, place in zip(self.names, places, strict=True):
+                found = record[self.columns[name]]
+                contents[name] = tf.where(here[row, place] > 0, found, tf.zeros_like(found))
+            return contents
+
+        readers = 1 if shuffle is None else READERS
+        columns = sorted(set(self.columns.values()))
+        records = read_records(self.manifest.records, columns, readers, seed=shuffle)
+        return records.filter(lambda record: wanted[record["row"]]).map(name_contents, tf.data.AUTOTUNE)
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(self, row):
+        """Decodes a row of `dataset`; its graph is traced once for all splits."""
+        return {"row/index": row["row/index"], **self._decode_row({name: row[name] for name in self.names})}
+
+    def _decode(self, row):
+        return {name: self.decode_cell(name, row[name]) for name in self.names}
+
+    def decode_cell(self, name, cell):
+        """Decodes one path, or contents in records; "" gives zeros."""
+        if not self.in_records:
+            cell = tf.cond(cell == "", lambda: tf.constant(""), lambda: transforms.read_file(cell))
+        limits = self.limits
+        return transforms.decode_cell(
+            cell, self.modalities[name], limits.max_pixels, max_samples=limits.max_samples
+        )
+
+    def slots(self, rows):
+        """Returns (slot of each row `(N,)`, first row of each slot): rows with the same files share one."""
+        slots = np.zeros(len(self.manifest.lines), np.int64)
+        if self.in_records:
+            slots[rows] = np.arange(len(rows))
+            return slots, np.asarray(rows)
+        codes = np.zeros(len(rows), np.int64)
+        for name in self.names:
+            part, distinct = pd.factorize(self.manifest.cells[name][rows])
+            codes = pd.factorize(codes * (len(distinct) + 1) + part)[0]
+        slots[rows] = codes
+        first = np.unique(codes, return_index=True)[1]
+        return slots, np.asarray(rows)[first]
+
+    def fingerprint(self, *others):
+        """Returns a digest of all that decoding depends on: settings, files (path, size, time of change),
+        which rows are in which split, and of `others`, texts."""
+        digest = hashlib.blake2b("|".join(others).encode(), digest_size=12)
+        keys = {"kind", "size", "channels", "rate", "seconds", "shape"}
+        settings = {name: modality.model_dump(include=keys) for name, modality in self.modalities.items()}
+        digest.update(json.dumps([settings, self.limits.max_pixels, self.limits.max_samples]).encode())
+        for name, rows in self.manifest.splits.items():
+            digest.update(name.encode() + np.asarray(rows, np.int64).tobytes())
+        if self.in_records:
+            paths = self.manifest.records.paths
+            digest.update(self.manifest.present.tobytes())
+        else:
+            paths = []
+            for name in self.names:
+                codes, distinct = pd.factorize(self.manifest.cells[name])
+                digest.update(codes.tobytes())
+                paths += filter(None, distinct)
+        for path in paths:
+            stat = os.stat(path)
+            digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+
+def as_tensor(texts):
+    """Returns a pandas string array as a string tensor `(N,)`, on the CPU."""
+    texts = as_arrow(texts)
+    with tf.device("CPU:0"):
+        parts = [
+            tf.constant(texts.slice(start, CHUNK).to_numpy(zero_copy_only=False), tf.string)
+            for start in range(0, max(len(texts), 1), CHUNK)
+        ]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
