@@ -1,4 +1,4 @@
-"""The command line: `mm-keras init, train, evaluate, export, predict, quickstart, schema`.
+"""The command line: `mm-keras init, doctor, prepare, train, evaluate, export, predict` and others.
 
 Commands import what they need when they run, so that `--help` does not wait for TensorFlow.
 """
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mm_keras import __version__
+from mm_keras import __version__, cli_data
 
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
@@ -99,31 +99,9 @@ def _start(
         logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
 
 
-@app.command()
-def init(
-    manifest: Annotated[
-        Path,
-        typer.Argument(metavar="MANIFEST", help="CSV table with a column for each input and for the label."),
-    ],
-    output: Annotated[Path, typer.Option(help="File to write.")] = Path("spec.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-):
-    """Write a commented spec.yaml for a manifest.
-
-    Example: mm-keras init data/manifest.csv
-    """
-    from mm_keras import console
-    from mm_keras.checks import message
-    from mm_keras.data.infer import infer_spec
-    from mm_keras.spec_file import load_spec
-
-    if output.exists() and not force:
-        fix = "Name another one with --output, or write over it with --force."
-        raise ValueError(message("--output", "a file that is not there yet", str(output), fix))
-    text = infer_spec(manifest, folder=output.parent)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    console.show_written_spec(console.make_console(), load_spec(output), output)
+app.command()(cli_data.init)
+app.command()(cli_data.doctor)
+app.command()(cli_data.prepare)
 
 
 @app.command()
@@ -143,6 +121,7 @@ def train(
     Example: mm-keras train spec.yaml --epochs 20 --set training.batch_size=128
     """
     from mm_keras import console
+    from mm_keras.data.findings import keep_list, list_of_run
     from mm_keras.data.manifest import load_manifest
     from mm_keras.overrides import override
 
@@ -150,7 +129,9 @@ def train(
     out = console.make_console()
     spec = override(spec, settings)
     # Read here too, so that a fault of the table is told before TensorFlow is loaded.
-    console.show_start(out, spec, manifest := load_manifest(spec))
+    with keep_list(list_of_run(runs, spec.name)):
+        manifest = load_manifest(spec)
+    console.show_start(out, spec, manifest)
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
     progress.train_watched(out, spec, runs, manifest)
@@ -168,7 +149,7 @@ def evaluate(
 
     Example: mm-keras evaluate runs/keypad
     """
-    from mm_keras import console
+    from mm_keras import console, console_evaluation
 
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
@@ -182,7 +163,7 @@ def evaluate(
     with console.working(out, f"Evaluating the {split} rows"):
         result = evaluate_model(loaded.model, loaded.spec, data, split.value)
         paths = write_report(result, loaded.folder)
-    console.show_evaluation(out, result)
+    console_evaluation.show_evaluation(out, result)
     console.show_paths(out, "Report", paths)
 
 
@@ -237,8 +218,8 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            help=".csv or .jsonl file for all rows: line, id, and of each classification OUTPUT the label "
-            "(OUTPUT), its score (OUTPUT_score) and the score of each class (OUTPUT:CLASS)."
+            help=".csv or .jsonl file for all rows: line, id, label (OUTPUT), its score (OUTPUT_score), the "
+            "score of each class (OUTPUT:CLASS); number of a regression (OUTPUT, or OUTPUT:COLUMN)."
         ),
     ] = None,
 ):
@@ -301,17 +282,9 @@ def quickstart(
     progress.watch_quickstart(out, Quickstart(folder, epochs=epochs))
 
 
-@app.command()
-def schema():
-    """Print the JSON schema of spec.yaml, for editors.
-
-    Example: mm-keras schema > spec.schema.json
-    """
-    import json
-
-    from mm_keras.spec_file import spec_schema
-
-    typer.echo(json.dumps(spec_schema(), indent=2))
+app.add_typer(cli_data.bench, name="bench")
+app.add_typer(cli_data.data_service, name="data-service")
+app.command()(cli_data.schema)
 
 
 def _show_error(title, text):
