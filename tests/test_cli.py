@@ -37,7 +37,10 @@ class FakePredictor:
 
     def __init__(self, spec):
         self.preprocessor = SimpleNamespace(
-            modalities=spec.modalities, labels={"label": list(LABELS)}, reconstructed=lambda key: None
+            modalities=spec.modalities,
+            outputs=spec.outputs,
+            labels={"label": list(LABELS)},
+            reconstructed=lambda key: None,
         )
 
     def predict(self, cells):

@@ -36,7 +36,7 @@ def spec(tmp_path_factory):
     table.to_csv(folder / "manifest.csv", index=False)
     (folder / "spec.yaml").write_text(infer_spec(folder / "manifest.csv"), encoding="utf-8")
     spec = load_spec(folder / "spec.yaml")
-    spec.training.epochs, spec.training.precision = 6, "float32"
+    spec.training.epochs, spec.training.precision, spec.training.seed = 12, "float32", 8
     return spec
 
 
@@ -61,4 +61,4 @@ def test_a_short_training_beats_chance(spec, tmp_path):
     run, data = train(spec, tmp_path)
     result = evaluate(run.model, spec, data, "train")
     assert len(data.preprocessor.labels["label"]) == 10
-    assert result["outputs"]["label"]["accuracy"] > 0.2  # Chance: 0.1. Six epochs of 160 rows are few.
+    assert result["outputs"]["label"]["accuracy"] > 0.3  # Chance: 0.1. Twelve epochs of 160 rows are few.

@@ -411,7 +411,7 @@ def test_folders_that_cannot_be_written_are_told(tiny_manifest, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"a folder that can be written.*Not a directory"):
         prepare(spec, tmp_path / "file/prepared")
-    with pytest.raises(ValueError, match=r"an empty folder.*`manifest.csv`"):
+    with pytest.raises(ValueError, match=r"a new or an empty folder.*which holds `"):
         prepare(spec, shutil.copytree(tiny_manifest.parent, tmp_path / "data"))
     prepare(spec, tmp_path / "prepared")
     with pytest.raises(ValueError, match="other than `data.manifest`"):

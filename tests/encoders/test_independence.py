@@ -21,7 +21,8 @@ CASES = {
 
 
 def test_every_encoder_is_listed():
-    assert sorted(CASES) == sorted(set(encoders.__all__) - {"ENCODERS"})
+    drawn = {"SpectrogramMask"}  # At random in training, and the identity else.
+    assert sorted(CASES) == sorted(set(encoders.__all__) - {"ENCODERS"} - drawn)
 
 
 @pytest.mark.parametrize("training", [False, True])
