@@ -110,6 +110,7 @@ class Spec(Part):
             output.modalities = sorted(set(output.modalities or self.modalities))
         self._refuse_clashes()
         self._refuse_labels_as_inputs()
+        self._refuse_bucketing_of_targets()
         return self
 
     def _refuse_clashes(self):
@@ -147,6 +148,18 @@ class Spec(Part):
                         f"`{column}`, read by modality `{columns[column]}`",
                         "Name another column in one of them.",
                     )
+
+    def _refuse_bucketing_of_targets(self):
+        if not self.input.bucketing:
+            return
+        rebuilt = {m for output in self.of_kind("autoencoder").values() for m in output.modalities}
+        for name in sorted(rebuilt & self.of_kind("text").keys()):
+            raise Conflict(
+                ("input", "bucketing"),
+                "no text that an autoencoder rebuilds, which has one length",
+                f"`{name}` in its `modalities`",
+                "Name other modalities there, or take `bucketing` out.",
+            )
 
     @property
     def modality_names(self):

@@ -117,3 +117,15 @@ def test_values_that_exclude_each_other_are_refused(parts, words):
 def test_numbers_are_not_guessed_from_other_types(training):
     with pytest.raises(ValidationError):
         spec_with(training=training)
+
+
+def test_bucketing_excludes_texts_that_are_rebuilt():
+    parts = {
+        "modalities": {"note": {"kind": "text"}, "age": {"kind": "numbers"}},
+        "input": {"bucketing": True},
+    }
+    with pytest.raises(ValidationError, match="no text that an autoencoder rebuilds.*`note`"):
+        spec_with(**parts, outputs={"copy": {"kind": "autoencoder"}})
+    assert spec_with(
+        **parts, outputs={"copy": {"kind": "autoencoder", "modalities": ["age"]}}
+    ).input.bucketing

@@ -141,6 +141,24 @@ def test_a_loss_that_is_no_number_ends_the_training(tiny_manifest, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_model_learns_from_batches_of_any_length_and_answers_at_full_length(tiny_manifest, tmp_path):
+    spec = tiny.quick_spec(
+        tiny_manifest,
+        modalities=("numbers", "text"),
+        training={"epochs": 1},
+        input={"bucketing": True},
+    )
+    spec.modalities["text"].length = 24
+    run, data = train(spec, tmp_path)
+    assert {inputs["text"].shape[1] for inputs, _, _ in data.train} <= {8, 16}
+    inputs = next(iter(data.test))[0]
+    short = {**inputs, "text": inputs["text"][:, :16]}
+    assert inputs["text"].shape[1] == 24 and not np.any(inputs["text"][:, 16:])
+    for key, x in run.model(inputs).items():
+        np.testing.assert_allclose(x, run.model(short)[key], atol=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_each_precision_trains(tiny_manifest, tmp_path, precision):
     spec = tiny.tiny_spec(
