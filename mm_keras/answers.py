@@ -127,7 +127,8 @@ def example_options(data, most=60):
     words = []
     for index, (name, modality) in enumerate(data.preprocessor.modalities.items()):
         cell = manifest.cells[name][row]
-        if not manifest.present[row, index]:
+        in_records = manifest.records is not None and modality.kind in PATH_KINDS
+        if not manifest.present[row, index] or in_records:  # Contents in shards have no path to type.
             continue
         if modality.kind == "numbers":
             text = ",".join("" if np.isnan(number) else f"{number:g}" for number in cell)

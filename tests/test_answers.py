@@ -252,10 +252,14 @@ def test_the_options_of_a_real_row_are_ready_to_paste(tmp_path, monkeypatch):
         "photo": np.array(["", str(tmp_path / "a b.png")], object),
     }
     data = SimpleNamespace(
-        manifest=SimpleNamespace(cells=cells, present=np.array([[1, 0, 0], [1, 1, 1]], "float32")),
+        manifest=SimpleNamespace(
+            cells=cells, present=np.array([[1, 0, 0], [1, 1, 1]], "float32"), records=None
+        ),
         rows={"train": np.array([], int), "validation": np.array([], int), "test": np.array([0, 1])},
         preprocessor=FakePredictor().preprocessor,
     )
     assert answers.example_options(data) == """--my_person 1.5, --note 'it'"'"'s one' --photo 'a b.png'"""
+    data.manifest.records = object()  # The pictures then stand in shards.
+    assert answers.example_options(data) == """--my_person 1.5, --note 'it'"'"'s one'"""
     data.rows["test"] = np.array([0])
     assert answers.example_options(data) == "--my_person 1,2"

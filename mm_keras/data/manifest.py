@@ -153,6 +153,7 @@ def load_rows(path, modalities, root=None):
     """
     table = read_table(path, root=root)
     table.check_fit(modalities)
+    _refuse_records(table, modalities)
     cells, present, found = read_cells(table, modalities, table.root, partial=True)
     found = [finding for finding in table.findings if finding.row < 0] + found
     if found:
@@ -162,6 +163,15 @@ def load_rows(path, modalities, root=None):
         text = message(table.path.name, "rows that can be answered", received, fix)
         raise ManifestError("\n".join([text, *describe(found)]))
     return Rows(table.root, table.frame, table.lines, cells, present, table.records)
+
+
+def _refuse_records(table, modalities):
+    held = table.records.columns if table.records is not None else ()
+    columns = [c for name, modality in modalities.items() for c in columns_of(modality, name) if c in held]
+    if columns:
+        fix = "Name a table of paths to the files; `mm-keras evaluate` reads such tables."
+        received = f"contents in record shards for {listing(columns)}"
+        raise ManifestError(message(table.path.name, "a table whose cells are paths", received, fix))
 
 
 def _read(spec, table):

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mm_keras.data.findings import DataError
@@ -397,3 +398,12 @@ def test_a_table_to_evaluate_needs_no_train_rows_and_keeps_the_given_classes(tmp
     assert "line 4, label: 10: no train row has `10`" in error_of(
         load_manifest, spec, {"label": ["8", "9"]}, unsplit=True
     )
+
+
+def test_rows_to_predict_are_no_contents_of_shards(tmp_path):
+    frame = pd.DataFrame({"image": [b"\xff\xd8 no text", b"\xff\xd8 either"], "text": ["a", "b"]})
+    frame.to_parquet(tmp_path / "m.parquet")
+    parts = modalities_of(image={"kind": "image"}, text={"kind": "text"})
+    message = error_of(load_rows, tmp_path / "m.parquet", parts)
+    assert "a table whose cells are paths. Received: contents in record shards for `image`." in message
+    assert len(load_rows(tmp_path / "m.parquet", modalities_of(text={"kind": "text"})).lines) == 2
