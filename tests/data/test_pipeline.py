@@ -255,7 +255,7 @@ def break_files(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cache", ["memory", "file", "none"])
+@pytest.mark.parametrize("cache", ["memory", "none"])
 def test_every_unreadable_file_is_named_at_once_with_its_reason(folder, cache):
     faults = break_files(folder)
     with pytest.raises(DataError) as caught:
@@ -275,7 +275,7 @@ def test_every_unreadable_file_is_named_at_once_with_its_reason(folder, cache):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cache", ["memory", "file", "none"])
+@pytest.mark.parametrize("cache", ["memory", "file"])
 def test_bad_files_cost_their_rows_or_their_modality(folder, cache):
     break_files(folder)
     settings = {"modalities": ("audio", "image", "numbers", "vec"), "cache": cache, "max_bad": 0.2}
