@@ -3,6 +3,9 @@
     python benchmarks/input.py --rows 20000 --torch-python .venv-torch/bin/python --output input.json
     python benchmarks/input.py --rows 2000 --manifest av_digits/manifest.csv --seconds 3
 
+Ours come from files; from TFRecord shards that hold the files as they are; from those that
+`mm-keras prepare --resize` writes of them; and from both caches.
+
 Each figure is the better of two looks at an endless run through the shuffled training rows, as batches that
 a model takes: images float32 at the model's size, waveforms float32 of one length, labels. PyTorch reads the
 same files by PIL and soundfile with 0, 1 and 2 workers, in a process of its own, and its best figure counts.
@@ -26,6 +29,7 @@ import tensorflow as tf  # noqa: E402
 from generated_rows import write_rows  # noqa: E402
 
 from mm_keras.data.pipeline import make_datasets  # noqa: E402
+from mm_keras.data.prepare import prepare  # noqa: E402
 from mm_keras.spec_file import make_spec  # noqa: E402
 
 WARM = 4  # Batches before the clock starts.
@@ -117,9 +121,8 @@ def compare(name, manifest, image, audio, chosen, folder):
         if way == "shards":
             source = write_shards(manifest, Path(folder) / f"shards-{name}")
         elif way == "prepared":
-            source = chosen.prepared if name == "generated" else None
-        if source is None:
-            continue
+            source = Path(folder) / f"prepared-{name}"
+            prepare(make_benchmark_spec(manifest, folder, "none", image, audio, 1), source, resize=True)
         spec = make_benchmark_spec(source, folder, cache, image, audio, chosen.batch_size)
         ours[way] = measure(spec, chosen.seconds)
         gc.collect()
@@ -152,7 +155,6 @@ def main():
     parser.add_argument("--rows", type=int, default=20_000, help="rows to generate")
     parser.add_argument("--folder", help="where rows, shards and caches are written and kept")
     parser.add_argument("--manifest", help="also a table of image, audio, label and split, such as av_digits")
-    parser.add_argument("--prepared", help="shards that `mm-keras prepare` made of the generated rows")
     parser.add_argument("--size", type=int, nargs=2, default=[64, 64], help="of the generated rows' images")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each look")

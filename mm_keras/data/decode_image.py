@@ -1,5 +1,7 @@
 """PNG, JPEG, GIF and BMP bytes -> pixels of one size, in plain TensorFlow operations."""
 
+import functools
+
 import tensorflow as tf
 
 from mm_keras.checks import check_choice, check_positive_int
@@ -21,8 +23,11 @@ PNG, GIF, BMP = range(3)
 # The first bytes of each format but JPEG; the second row of a pair is the mask of those that count.
 MAGIC = ((137, 80, 78, 71, 13, 10), (71, 73, 70, 56, 0, 97), (66, 77, 0, 0, 0, 0))
 COUNTS = ((1, 1, 1, 1, 1, 1), (1, 1, 1, 1, 0, 1), (1, 1, 0, 0, 0, 0))
+HEAD = 41  # Bytes of a file that tell a plain one: up to the name of a PNG's second chunk.
 PNG_END = b"IEND\xaeB`\x82"
-JPEG_END = b"\xff\xd9"
+JPEG_START, JPEG_END = (0xFF, 0xD8, 0xFF), b"\xff\xd9"
+REDUCTIONS = (1, 2, 4, 8)  # By which libjpeg divides height and width while it decodes.
+GAP = 2  # A JPEG stays at least so many times as large as wanted: the rest is for antialiasing.
 
 
 def decode_image(contents, height, width, channels, max_pixels):
@@ -32,7 +37,10 @@ def decode_image(contents, height, width, channels, max_pixels):
     an animation the first frame is read. The orientation of EXIF is applied. Alpha is dropped, not blended:
     pixels keep the colour they have beneath it. 16 bits a channel become their upper 8. CMYK (JPEG, with
     Adobe's marker) becomes RGB by TensorFlow's simple rule, no colour profile. Resizing is bilinear with
-    antialiasing; at the image's own size pixels stay as they are.
+    antialiasing; at the image's own size pixels stay as they are. A JPEG of which both sides are even, and at
+    least 4 times the longer side of the result, is decoded at a half, a quarter or an eighth of its size,
+    never below twice that side: libjpeg then leaves out the finest parts of its cosine transform, which
+    resizing would remove, and large photos take a fraction of the time.
 
     Args:
         contents: string tensor, scalar. The bytes of the file.
@@ -50,27 +58,22 @@ def decode_image(contents, height, width, channels, max_pixels):
     check_choice("decode_image", "channels", channels, (1, 3))
     contents = tf.convert_to_tensor(contents, tf.string)
 
-    def decode_jpeg(contents):
-        return resize_pixels(_decode_jpeg(contents, channels, max_pixels), height, width, channels)
+    wanted = {"height": height, "width": width, "channels": channels, "max_pixels": max_pixels}
 
     def decode_other(contents):
         return resize_pixels(_decode_other(contents, max_pixels), height, width, channels)
 
-    def decode():
-        is_jpeg = tf.equal(beginning(contents, 3), b"\xff\xd8\xff")
-        return tf.cond(
-            is_jpeg, lambda: outlined(decode_jpeg, contents), lambda: outlined(decode_other, contents)
-        )
-
-    if height * width > max_pixels:
-        decoded = decode()
-    else:
-        fits = _is_plain_png(contents, height, width, channels)
-        decoded = tf.cond(fits, lambda: tf.io.decode_png(contents, channels), decode)
-    return tf.ensure_shape(decoded, (height, width, channels))
+    head = tf.io.decode_raw(contents, tf.uint8, fixed_length=HEAD)
+    is_jpeg = tf.reduce_all(tf.equal(head[:3], JPEG_START))
+    ways = [lambda: _decode_jpeg(contents, head, **wanted), lambda: outlined(decode_other, contents)]
+    kind = tf.where(is_jpeg, 0, 1)
+    if height * width <= max_pixels:
+        ways.append(lambda: tf.io.decode_png(contents, channels))
+        kind = tf.where(_is_plain_png(contents, head, height, width, channels), 2, kind)
+    return tf.ensure_shape(tf.switch_case(kind, ways), (height, width, channels))
 
 
-def _is_plain_png(contents, height, width, channels):
+def _is_plain_png(contents, head, height, width, channels):
     """Returns whether it is a whole PNG of this size and, for 1 channel, grey, its pixels behind its header.
 
     Images that are made ready once are of this kind, and are then read several times as fast.
@@ -80,13 +83,58 @@ def _is_plain_png(contents, height, width, channels):
     header += bytes(13) + b"IDAT"
     counts = bytearray(b"\xff" * 24 + bytes(13) + b"\xff" * 4)
     counts[25] = 0xFF if channels == 1 else 0  # Grey is colour type 0.
-    found = tf.io.decode_raw(contents, tf.uint8, fixed_length=len(header))
     mask, expected = tf.constant(list(counts), tf.uint8), tf.constant(list(header), tf.uint8)
-    same = tf.equal(tf.bitwise.bitwise_and(found, mask), expected)
+    same = tf.equal(tf.bitwise.bitwise_and(head, mask), expected)
     return tf.reduce_all(same) & tf.equal(ending(contents, 8), PNG_END)
 
 
-def _decode_jpeg(contents, channels, max_pixels):
+def _decode_jpeg(contents, head, height, width, channels, max_pixels):
+    """Returns the pixels at the wanted size.
+
+    A file of which nothing need be refused, told or turned is decoded at once; the others one by one.
+    """
+    # Tables right at the beginning, or behind the 18 bytes of JFIF's segment: there is no Exif.
+    markers = tf.gather(head, [2, 3, 4, 5, 20, 21])
+    without = tf.reduce_all(tf.equal(markers, [0xFF, 0xE0, 0, 16, 0xFF, 0xDB]))
+    without = without | tf.reduce_all(tf.equal(markers[:2], [0xFF, 0xDB]))
+    usual = without & tf.equal(ending(contents, 2), JPEG_END)
+
+    # Of the others no shape, which gives four channels: they go the last way, as CMYK does.
+    shape = tf.cond(
+        usual, lambda: tf.image.extract_jpeg_shape(contents), lambda: tf.constant([1, 1, 4], tf.int32)
+    )
+    way = _reduction(shape, height, width)
+    if channels == 1:  # A grey file is decoded as it is, colour by our own rule.
+        way += tf.where(tf.equal(shape[2], 1), 0, len(REDUCTIONS))
+    within = tf.reduce_prod(tf.cast(shape[:2], tf.int64)) <= max_pixels
+    way = tf.where(within & tf.not_equal(shape[2], 4), way, -1)
+    ways = [
+        lambda ratio=ratio, found=found: _at_any_size(tf.io.decode_jpeg(contents, found, ratio=ratio))
+        for found in ((3,) if channels == 3 else (1, 3))
+        for ratio in REDUCTIONS
+    ]
+    odd = functools.partial(
+        _decode_odd_jpeg, height=height, width=width, channels=channels, max_pixels=max_pixels
+    )
+    ways.append(lambda: outlined(odd, contents))
+    return resize_pixels(tf.switch_case(way, ways), height, width, channels)
+
+
+def _reduction(shape, height, width):
+    """Returns the place in `REDUCTIONS` of the largest that leaves `GAP` times the wanted size."""
+    # Of the shorter and the longer side, so that it does not matter how the image will be turned.
+    spare = tf.reduce_min(shape[:2]) // (GAP * max(height, width))
+    ratios = tf.constant(REDUCTIONS[1:])
+    # A size that it does not divide would be rounded up, and the image a little displaced.
+    exact = tf.equal(shape[0] % ratios, 0) & tf.equal(shape[1] % ratios, 0)
+    return tf.reduce_sum(tf.cast((spare >= ratios) & exact, tf.int32))
+
+
+def _at_any_size(pixels):
+    return tf.ensure_shape(pixels, (None, None, None))
+
+
+def _decode_odd_jpeg(contents, height, width, channels, max_pixels):
     """Returns the pixels as uint8 `(h, w, 3)`, or `(h, w, 1)` for 1 channel of a grey file."""
     whole = tf.cond(
         tf.equal(ending(contents, 2), JPEG_END),
@@ -97,29 +145,21 @@ def _decode_jpeg(contents, channels, max_pixels):
         shape = tf.image.extract_jpeg_shape(contents)
     measures = tf.cast(shape, tf.int64)
     checked = require("decode_image", _check_pixels(measures[1], measures[0], max_pixels))
-    with tf.control_dependencies([checked]):
+    with tf.control_dependencies([checked, _require_adobe(contents, shape)]):
         contents = tf.identity(contents)
 
-    def decode(contents, shape):
-        if channels == 3:
-            return tf.io.decode_jpeg(contents, 3)
-        pixels = tf.cond(
-            tf.equal(shape[2], 1),
-            lambda: tf.io.decode_jpeg(contents, 1),
-            lambda: tf.io.decode_jpeg(contents, 3),
-        )
-        return tf.ensure_shape(pixels, (None, None, None))
+    def decode(found):
+        ways = [
+            lambda ratio=ratio: _at_any_size(tf.io.decode_jpeg(contents, found, ratio=ratio))
+            for ratio in REDUCTIONS
+        ]
+        return tf.switch_case(_reduction(shape, height, width), ways)
 
-    def decode_odd(contents, shape):
-        with tf.control_dependencies([_require_adobe(contents, shape)]):
-            return apply_orientation(decode(contents, shape), jpeg_orientation(contents))
-
-    # Tables right at the beginning, or behind the 18 bytes of JFIF's segment: there is no Exif.
-    markers = tf.gather(tf.io.decode_raw(contents, tf.uint8, fixed_length=24), [2, 3, 4, 5, 20, 21])
-    without = tf.reduce_all(tf.equal(markers, [0xFF, 0xE0, 0, 16, 0xFF, 0xDB]))
-    without = without | tf.reduce_all(tf.equal(markers[:2], [0xFF, 0xDB]))
-    usual = without & tf.not_equal(shape[2], 4)
-    return tf.cond(usual, lambda: decode(contents, shape), lambda: outlined(decode_odd, contents, shape))
+    if channels == 3:
+        pixels = decode(3)
+    else:
+        pixels = tf.cond(tf.equal(shape[2], 1), lambda: decode(1), lambda: decode(3))
+    return apply_orientation(pixels, jpeg_orientation(contents))
 
 
 def _require_jpeg_end(contents):

@@ -21,7 +21,8 @@ def require(owner, *checks):
     Returns: bool scalar. Work that must not begin before the refusal takes it as a control dependency.
     Raises: tf.errors.InvalidArgumentError, at run time.
     """
-    holds = tf.stack([check[0] for check in checks])
+    holds = tf.stack([check[0] for check in checks]) if len(checks) > 1 else checks[0][0]
+    holds_all = tf.reduce_all(holds) if len(checks) > 1 else holds
     given = [tensor for check in checks for tensor in check[3]]
 
     def text(holds, *given):
@@ -29,11 +30,12 @@ def require(owner, *checks):
         for _, expected, received, tensors, fix in checks:
             values = tuple(_printable(given.pop(0)) for _ in tensors)
             texts.append(tf.strings.format(message(owner, expected, received, fix), values))
+        first = tf.argmin(tf.cast(tf.reshape(holds, [-1]), tf.int32))
         # The assertion would show the quotation marks around bytes escaped.
-        return tf.strings.regex_replace(tf.stack(texts)[tf.argmin(tf.cast(holds, tf.int32))], r'\\?"', "`")
+        return tf.strings.regex_replace(tf.stack(texts)[first], r'\\?"', "`")
 
     if tf.executing_eagerly():
-        if not tf.reduce_all(holds):
+        if not holds_all:
             raise tf.errors.InvalidArgumentError(
                 None, None, text(holds, *given).numpy().decode("utf-8", "replace")
             )
@@ -44,7 +46,7 @@ def require(owner, *checks):
         with tf.control_dependencies([tf.debugging.Assert(False, [written])]):
             return tf.constant(False)
 
-    return tf.cond(tf.reduce_all(holds), lambda: tf.constant(True), refuse)
+    return tf.cond(holds_all, lambda: tf.constant(True), refuse)
 
 
 def outlined(function, *inputs):

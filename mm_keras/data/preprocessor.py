@@ -87,8 +87,7 @@ class Preprocessor:
                 x = transforms.tokenize(x, self.tokenizers[name], modality.length)
             else:
                 x = tf.cast(x, tf.float32)
-            here = tf.reshape(present[:, i] > 0, [-1] + [1] * (x.shape.rank - 1))
-            inputs[name] = tf.where(here, x, tf.zeros([], x.dtype))
+            inputs[name] = _zeros_where_absent(x, present[:, i] > 0)
         inputs["present"] = present
         return inputs
 
@@ -229,6 +228,15 @@ class Preprocessor:
             description["max_pixels"],
             description.get("max_samples", MOST_SAMPLES),
         )
+
+
+def _zeros_where_absent(x, here):
+    """Returns `x` `(B, ...)` with zeros where `here` `(B,)` is False; if it is nowhere, without a copy."""
+
+    def hide():
+        return tf.where(tf.reshape(here, [-1] + [1] * (x.shape.rank - 1)), x, tf.zeros([], x.dtype))
+
+    return tf.cond(tf.reduce_all(here), lambda: tf.identity(x), hide)
 
 
 def _read_lines(path):

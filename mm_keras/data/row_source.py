@@ -87,19 +87,17 @@ class RowSource:
         here = tf.constant(self.manifest.present)
         places = [sorted(self.manifest.cells).index(name) for name in self.names]
 
-        @tf.autograph.experimental.do_not_convert
-        def name_contents(record):
-            row = record["row"]
-            contents = {"row/index": row}
+        def name_contents(records):
+            records = _choose(records, tf.gather(wanted, records["row"]))
+            present = tf.gather(here, records["row"])
+            contents = {"row/index": records["row"]}
             for name, place in zip(self.names, places, strict=True):
-                found = record[self.columns[name]]
-                contents[name] = tf.where(here[row, place] > 0, found, tf.zeros_like(found))
+                contents[name] = _unless_hidden(records[self.columns[name]], present[:, place] > 0)
             return contents
 
         readers = 1 if shuffle is None else READERS
         columns = sorted(set(self.columns.values()))
-        records = read_records(self.manifest.records, columns, readers, seed=shuffle)
-        return records.filter(lambda record: wanted[record["row"]]).map(name_contents, tf.data.AUTOTUNE)
+        return read_records(self.manifest.records, columns, readers, seed=shuffle, prepare=name_contents)
 
     @tf.autograph.experimental.do_not_convert
     def decode(self, row):
@@ -111,11 +109,10 @@ class RowSource:
 
     def decode_cell(self, name, cell):
         """Decodes one path, or contents in records; "" gives zeros."""
-        if not self.in_records:
-            cell = tf.cond(cell == "", lambda: tf.constant(""), lambda: transforms.read_file(cell))
-        limits = self.limits
-        return transforms.decode_cell(
-            cell, self.modalities[name], limits.max_pixels, max_samples=limits.max_samples
+        modality, limits = self.modalities[name], self.limits
+        read = (lambda contents: contents) if self.in_records else transforms.read_file
+        return transforms.decode_unless_empty(
+            cell, read, modality, limits.max_pixels, max_samples=limits.max_samples
         )
 
     def slots(self, rows):
@@ -154,6 +151,20 @@ class RowSource:
             stat = os.stat(path)
             digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
+
+
+def _choose(records, chosen):
+    """Returns those of records, a dict of tensors `(B,)`, for which `chosen` is True; all without a copy."""
+    return tf.cond(
+        tf.reduce_all(chosen),
+        lambda: {name: tf.identity(x) for name, x in records.items()},
+        lambda: {name: tf.boolean_mask(x, chosen) for name, x in records.items()},
+    )
+
+
+def _unless_hidden(contents, here):
+    """Returns contents, strings `(B,)`, "" where `here` is False; without a copy if it is nowhere."""
+    return tf.cond(tf.reduce_all(here), lambda: tf.identity(contents), lambda: tf.where(here, contents, ""))
 
 
 def as_tensor(texts):

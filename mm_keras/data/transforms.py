@@ -69,9 +69,15 @@ def decode_cell(contents, modality, max_pixels, served=False, max_samples=64 * 2
     An image stays uint8 (a quarter of the memory), the others are float32. With `served`, audio is WAV:
     the graph then holds operators of TensorFlow alone.
     """
+    return decode_unless_empty(contents, lambda x: x, modality, max_pixels, served, max_samples)
+
+
+def decode_unless_empty(cell, read, modality, max_pixels, served=False, max_samples=64 * 2**20):
+    """Decodes `read(cell)` as `decode_cell` does; the cell "" gives zeros and is not read."""
     shape = list(modality.example_shape)
 
     def decode():
+        contents = read(cell)
         if modality.kind == "image":
             return decode_image(contents, *shape, max_pixels)
         if modality.kind == "audio":
@@ -80,7 +86,7 @@ def decode_cell(contents, modality, max_pixels, served=False, max_samples=64 * 2
         return decode_features(contents, shape)
 
     dtype = tf.uint8 if modality.kind == "image" else tf.float32
-    return tf.ensure_shape(tf.cond(contents == "", lambda: tf.zeros(shape, dtype), decode), shape)
+    return tf.ensure_shape(tf.cond(cell == "", lambda: tf.zeros(shape, dtype), decode), shape)
 
 
 def reason_of(error):

@@ -39,6 +39,37 @@ def test_every_container_reads_as_soundfile_reads_it(container, subtype):
     np.testing.assert_allclose(decode_audio(contents, 16000, 4000), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("samples", [800, 12000, 15000])
+def test_flac_is_read_alike_whole_and_in_part(subtype, channels, samples, monkeypatch):
+    contents = write("FLAC", subtype, channels=channels)  # 12000 samples
+    quick = decode_audio(contents, 48000, samples)
+    monkeypatch.setattr("mm_keras.data.decode_audio.WORTH", 0)
+    np.testing.assert_array_equal(decode_audio(contents, 48000, samples), quick)
+    whole = soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)[0].mean(axis=1)
+    np.testing.assert_allclose(quick[:12000], np.pad(whole, (0, 3000))[: min(samples, 12000)], atol=1e-7)
+    np.testing.assert_array_equal(quick[12000:], 0)
+
+
+def test_flac_is_read_without_miniaudio(monkeypatch):
+    quick = decode_audio(FLAC, 48000, 12000)
+    monkeypatch.setattr("mm_keras.data.decode_audio.miniaudio", None)
+    np.testing.assert_array_equal(decode_audio(FLAC, 48000, 12000), quick)
+
+
+def test_only_flac_that_is_needed_in_large_part_is_read_whole(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mm_keras.data.decode_audio.miniaudio.flac_read_f32", lambda contents: read.append(contents)
+    )
+    decode_audio(write("FLAC", "PCM_16"), 48000, 100)
+    assert not read
+    with pytest.raises(AttributeError):  # Of None, which stands for what was decoded.
+        decode_audio(write("FLAC", "PCM_16"), 48000, 4000)
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 32000, 44100, 48000])
 @pytest.mark.parametrize(
     ("container", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]

@@ -72,6 +72,55 @@ def test_jpeg_pixels_are_near_those_of_pillow(mode):
     np.testing.assert_allclose(grey.astype(int), read(contents) @ GREY, atol=6)
 
 
+PHOTO = np.array(Image.fromarray(PIXELS[:5, :5]).resize((144, 128), Image.BICUBIC))  # Smooth, as photos are.
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 30), (33, 30), (16, 12), (8, 8), (9, 20)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_large_jpeg_is_decoded_smaller_and_stays_near_the_resized_original(height, width, mode):
+    """At a half, as it is, at a quarter, at an eighth and, because of the longer side, at a half."""
+    photo = Image.fromarray(PHOTO).convert(mode)
+    contents = write(photo, "JPEG", quality=95, subsampling=0)
+    small = photo.convert("RGB").resize((width, height), Image.BILINEAR)
+    np.testing.assert_allclose(decode(contents, 3, height, width, 99999).astype(int), small, atol=9)
+    grey = decode(contents, 1, height, width, 99999)[..., 0].astype(int)
+    np.testing.assert_allclose(grey, np.array(small) @ GREY, atol=9)
+
+
+def sizes_while_decoding(contents, height, width, channels):
+    """Returns the ratio of the operation that decoded, as the graph that was run tells it."""
+    ratios = []
+    decode_jpeg = tf.io.decode_jpeg
+
+    def spy(contents, channels, ratio=1):
+        ratios.append(ratio)
+        return decode_jpeg(contents, channels, ratio=ratio)
+
+    tf.io.decode_jpeg = spy
+    try:
+        decode(contents, channels, height, width, 99999)
+    finally:
+        tf.io.decode_jpeg = decode_jpeg
+    return ratios
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("container", ["usual", "turned"])
+def test_libjpeg_divides_only_where_twice_the_size_is_left(channels, container):
+    exif = Image.Exif()
+    if container == "turned":
+        exif[0x0112] = 6
+    contents = write(Image.fromarray(PHOTO), "JPEG", exif=exif)
+    found = {size: sizes_while_decoding(contents, size, 8, channels) for size in (33, 32, 16, 8)}
+    assert found == {33: [1], 32: [2], 16: [4], 8: [8]}
+
+
+@pytest.mark.parametrize(("width", "ratio"), [(143, 1), (142, 2), (140, 4), (136, 8)])
+def test_libjpeg_divides_only_what_it_divides_exactly(width, ratio):
+    contents = write(Image.fromarray(PHOTO[:, :width]), "JPEG")
+    assert sizes_while_decoding(contents, 8, 8, 3) == [ratio]
+
+
 def interlaced_png():
     passes = (
         (0, 0, 8, 8),

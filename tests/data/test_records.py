@@ -1,5 +1,7 @@
 """Record shards: what is written is read back, in order, whatever the shards."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -92,3 +94,19 @@ def test_unknown_columns_are_refused(tmp_path):
 def test_arrays_of_many_rows_stay_in_order_over_parsed_batches(tmp_path):
     rows = [row["row"] for row in rows_of(read_records(write(tmp_path, 200, shard_bytes=4000)))]
     np.testing.assert_array_equal(rows, np.arange(200))
+
+
+@pytest.mark.parametrize("intact", [True, False])
+def test_rows_are_prepared_many_at_once(tmp_path, intact):
+    records = dataclasses.replace(write(tmp_path, 40, shard_bytes=600), intact=intact)
+    sizes = []
+
+    def prepare(rows):
+        sizes.append(rows["row"].shape)
+        chosen = rows["row"] % 2 == 1
+        return {"row": tf.boolean_mask(rows["row"], chosen), "image": tf.boolean_mask(rows["image"], chosen)}
+
+    found = rows_of(read_records(records, ["image"], prepare=prepare))
+    assert [row["row"] for row in found] == list(range(1, 40, 2))
+    assert found[0]["image"] == b"\x01" * 40
+    assert [shape.rank for shape in sizes] == [1]
