@@ -12,6 +12,8 @@ RUNS = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3,
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(RUNS)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PYTEST ?=
+# A file's tests stay in one process, which shares what they prepare; `make test PARALLEL=` takes one for all.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 INPUTS = setup.cfg pyproject.toml
 NEWEST_LAYERS = tests/encoders tests/fusion tests/heads tests/test_helpers.py
@@ -51,7 +53,7 @@ quickstart: .venv/.stamp
 	.venv/bin/mm-keras quickstart
 
 test: .venv/.stamp
-	.venv/bin/python -m pytest $(PYTEST)
+	.venv/bin/python -m pytest $(PARALLEL) $(PYTEST)
 
 lint: .venv/.stamp
 	.venv/bin/ruff check .
@@ -65,8 +67,8 @@ notebooks: .venv/.stamp
 	.venv/bin/python -m pytest tests/test_notebooks.py $(PYTEST)
 
 newest: .venv-newest/.stamp
-	.venv-newest/bin/python -m pytest -m core $(PYTEST)
-	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m core $(NEWEST_LAYERS) $(PYTEST)
+	.venv-newest/bin/python -m pytest -m core $(PARALLEL) $(PYTEST)
+	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m core $(PARALLEL) $(NEWEST_LAYERS) $(PYTEST)
 
 clean:
 	rm -rf .venv .venv-newest .pytest_cache .ruff_cache .hypothesis .coverage htmlcov build *.egg-info
