@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_positive, check_positive_int, check_rank
+from mm_keras.frame_mask import FrameMask
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -21,7 +22,8 @@ class LogMel(keras.layers.Layer):
     Call arguments:
         inputs: float tensor `(B, S)`, samples in [-1, 1].
 
-    Returns: float tensor `(B, T, F)`, `T = 1 + S // hop`, never below `log(1e-4)`.
+    Returns: float tensor `(B, T, F)`, `T = 1 + S // hop`, never below `log(1e-4)`. Its Keras mask, bool
+        `(B, T)`, hides the padding at a waveform's end as `FrameMask` tells it.
     Raises: ValueError, if an argument is not positive or the input is not `(B, S)`.
     Source: `keras.layers.MelSpectrogram` (HTK mel scale). Its own decibel scale is not used: it cuts at
         80 dB below the loudest sample of the whole batch, so one example would change another.
@@ -48,6 +50,7 @@ class LogMel(keras.layers.Layer):
             dtype="float32",
             name="mel",
         )
+        self.frame_mask = FrameMask(self.stride, dtype="float32", name=f"{self.name}.frames")
 
     def build(self, input_shape):
         check_rank("LogMel", "inputs", input_shape, 2, "Pass a batch of waveforms (B, S).")
@@ -56,6 +59,9 @@ class LogMel(keras.layers.Layer):
     def call(self, inputs):
         power = ops.swapaxes(self.mel(inputs), 1, 2)  # (B, T, F)
         return ops.cast(ops.log(ops.maximum(power, self.floor)), self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return self.frame_mask(inputs)
 
     def compute_output_shape(self, input_shape):
         samples = input_shape[1]

@@ -19,9 +19,9 @@ def build_model(spec, data, precision=None):
         precision: str or None. A Keras dtype policy; None takes `spec.training.precision`.
 
     Returns: keras.Model. Inputs: dict, modality name -> tensor as the batch contract has it, and
-        "present" `(B, M)`. Outputs: dict, `spec.output_names` -> float32 tensor; probabilities `(B, C)` of
-        a classification, numbers `(B, n)` of a regression in their own units, and of an autoencoder what
-        each of its decoders gives.
+        "present" `(B, M)`; with `input.bucketing` sequences of any length. Outputs: dict,
+        `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
+        of a regression in their own units, and of an autoencoder what each of its decoders gives.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -30,6 +30,8 @@ def build_model(spec, data, precision=None):
     for name in spec.modality_names:
         modality = spec.modalities[name]
         shape, kind = modality.example_shape, "int32" if modality.kind == "text" else "float32"
+        if spec.input.bucketing and modality.is_sequence:
+            shape = (None, *shape[1:])
         inputs[name] = keras.Input(shape, dtype=kind, name=name)
         embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype, seed)
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")

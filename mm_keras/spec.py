@@ -153,10 +153,10 @@ class Spec(Part):
         if not self.input.bucketing:
             return
         rebuilt = {m for output in self.of_kind("autoencoder").values() for m in output.modalities}
-        for name in sorted(rebuilt & self.of_kind("text").keys()):
+        for name in sorted(name for name in rebuilt if self.modalities[name].is_sequence):
             raise Conflict(
                 ("input", "bucketing"),
-                "no text that an autoencoder rebuilds, which has one length",
+                "no text, sound or sequence that an autoencoder rebuilds, which has one length",
                 f"`{name}` in its `modalities`",
                 "Name other modalities there, or take `bucketing` out.",
             )

@@ -82,7 +82,7 @@ class Input(Part):
         examples=["grpc://input-host:5050"],
     )
     bucketing: bool = Field(
-        False, description="Batch texts of similar length, each batch padded to its longest, not to `length`."
+        False, description="Batch texts and sounds of similar length, each batch padded to its own longest."
     )
 
     @field_validator("service")

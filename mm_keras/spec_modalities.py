@@ -1,6 +1,6 @@
 """The parts of a spec that say what a modality is: its column, its size and its encoder."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -49,7 +49,20 @@ class RecurrentFeaturesEncoder(Part):
     dropout: Rate = 0.2
 
 
-class Column(Part):
+class Example(Part):
+    """What one example is: its shape, and whether padding ends it.
+
+    A sequence keeps `margin` steps of padding behind the end of a batch's longest one.
+    """
+
+    @property
+    def is_sequence(self):
+        return False
+
+    margin: ClassVar[int] = 0
+
+
+class Column(Example):
     column: ColumnName | None = Field(
         None, description="Column of the manifest; default: the modality's name."
     )
@@ -92,6 +105,10 @@ class TextModality(Column):
     def example_shape(self):
         return (self.length,)
 
+    @property
+    def is_sequence(self):
+        return True
+
 
 class AudioModality(Column):
     kind: Literal["audio"]
@@ -107,6 +124,15 @@ class AudioModality(Column):
     @property
     def example_shape(self):
         return (self.samples,)
+
+    @property
+    def is_sequence(self):
+        return True
+
+    @property
+    def margin(self):
+        """Samples that the windows around a sound's end reach beyond it: half of a transform's length."""
+        return max(2, round(self.encoder.window * self.rate))
 
     @model_validator(mode="after")
     def _hold_a_window(self):
@@ -148,6 +174,10 @@ class FeaturesModality(Column):
     def example_shape(self):
         return tuple(self.shape)
 
+    @property
+    def is_sequence(self):
+        return len(self.shape) == 2 and self.encoder.kind != "dense"  # Which reads each step by its place.
+
     @model_validator(mode="after")
     def _read_sequences_by_recurrence(self):
         if self.encoder.kind != "dense" and len(self.shape) == 1:
@@ -160,7 +190,7 @@ class FeaturesModality(Column):
         return self
 
 
-class NumbersModality(Part):
+class NumbersModality(Example):
     kind: Literal["numbers"]
     columns: list[ColumnName] | None = Field(
         None, min_length=1, description="Columns of numbers; default: the modality's name."

@@ -119,13 +119,15 @@ def test_numbers_are_not_guessed_from_other_types(training):
         spec_with(training=training)
 
 
-def test_bucketing_excludes_texts_that_are_rebuilt():
-    parts = {
-        "modalities": {"note": {"kind": "text"}, "age": {"kind": "numbers"}},
-        "input": {"bucketing": True},
-    }
-    with pytest.raises(ValidationError, match="no text that an autoencoder rebuilds.*`note`"):
+SOUND = {"kind": "audio"}
+TRACK = {"kind": "features", "shape": [9, 2]}
+
+
+@pytest.mark.parametrize("rebuilt", [{"kind": "text"}, SOUND, TRACK])
+def test_bucketing_excludes_sequences_that_are_rebuilt(rebuilt):
+    others = {"age": {"kind": "numbers"}, "vec": {"kind": "features", "shape": [9]}}
+    parts = {"modalities": {"long": rebuilt, **others}, "input": {"bucketing": True}}
+    with pytest.raises(ValidationError, match="no text, sound or sequence that an autoencoder.*`long`"):
         spec_with(**parts, outputs={"copy": {"kind": "autoencoder"}})
-    assert spec_with(
-        **parts, outputs={"copy": {"kind": "autoencoder", "modalities": ["age"]}}
-    ).input.bucketing
+    copy = {"kind": "autoencoder", "modalities": sorted(others)}
+    assert spec_with(**parts, outputs={"copy": copy}).input.bucketing

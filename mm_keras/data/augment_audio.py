@@ -12,9 +12,10 @@ class AudioAugmentation:
     """Shifts sounds in time, changes their level and mixes noise in; each sound has its own draws.
 
     A shift to the right or left lets silence follow; what leaves is lost. Noise is mixed at the drawn ratio
-    of the mean square of the sound, without its samples of exactly 0 (padding), to that of the noise over
-    the whole length. A silent sound stays silent. The result may leave [-1, 1]: it is not clipped, because
-    that would add harmonics that no recording has, and the model reads floats.
+    of the mean square of the sound, without its samples of exactly 0, to that of the noise under it. The
+    noise ends where the sound ends: what follows is padding. A silent sound stays silent. The result may
+    leave [-1, 1]: it is not clipped, because that would add harmonics that no recording has, and the model
+    reads floats.
 
     Args:
         modality: AudioModality of the spec, with `augment`.
@@ -52,11 +53,14 @@ class AudioAugmentation:
         return tf.where(inside, moved, 0.0)
 
     def _add_noise(self, waveforms, seed):
-        noise = self._draw_noise(waveforms, seed)
+        places = tf.range(1, self.samples + 1)
+        ends = tf.reduce_max(tf.where(waveforms != 0, places, 0), axis=1, keepdims=True)  # (B, 1)
+        noise = tf.where(places <= ends, self._draw_noise(waveforms, seed), 0.0)
+        noise_power = tf.math.divide_no_nan(tf.reduce_sum(noise**2, axis=1), tf.cast(ends[:, 0], tf.float32))
         ratio = uniform(waveforms, seed, "snr", *self.noise.snr)
         heard = tf.math.count_nonzero(waveforms, axis=1, dtype=tf.float32)
         power = tf.math.divide_no_nan(tf.reduce_sum(waveforms**2, axis=1), heard)
-        level = tf.sqrt(tf.math.divide_no_nan(power, tf.reduce_mean(noise**2, axis=1)))
+        level = tf.sqrt(tf.math.divide_no_nan(power, noise_power))
         chosen = uniform(waveforms, seed, "share") < self.noise.share
         scale = tf.where(chosen, level * _from_decibels(-ratio), 0.0)
         return waveforms + scale[:, None] * noise

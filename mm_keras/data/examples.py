@@ -11,6 +11,7 @@ from mm_keras.data.findings import check_limit
 from mm_keras.data.fitting import Moments
 from mm_keras.data.order import epoch_batches, index_batches, sorted_batches
 from mm_keras.data.row_source import RowSource
+from mm_keras.data.sequence_lengths import SequenceLengths
 
 AT_ONCE = 64  # Rows that pass from the decoders to where they are kept, in one step.
 SHUFFLE_BYTES = 32 * 2**20
@@ -27,6 +28,7 @@ class Examples:
         source: RowSource.
         rows: dict, split name -> int array of rows, in the order in which they are read when not shuffled.
         moments: dict, features modality -> {"mean", "variance"} over train.
+        steps: dict, modality of sounds or sequences -> int32 array `(N,)`. Steps of each row before padding.
         arrays: dict, modality -> tensor `(slots, ...)`. Of "memory".
         slots: int64 array `(N,)`. Slot of each row in `arrays`.
         cache: FileCache or None. Of "file".
@@ -36,6 +38,7 @@ class Examples:
     source: RowSource
     rows: dict
     moments: dict = field(default_factory=dict)
+    steps: dict = field(default_factory=dict)
     arrays: dict = field(default_factory=dict)
     slots: np.ndarray = None
     cache: object = None
@@ -47,7 +50,7 @@ class Examples:
             split: str.
             batch_size: int.
             seed: int or None. None reads the rows in order; else each epoch shuffles them anew.
-            lengths: int array `(N,)` or None. Shuffled rows of similar length come in one batch.
+            lengths: float array `(N,)` or None. Shuffled rows of similar length come in one batch.
         """
         rows = self.rows[split]
         if self.place == "memory" or not self.source.names:
@@ -124,7 +127,7 @@ def _batch(rows, read, batch_size, seed, lengths):
     """Batches a stream; `read` turns a batch of its elements into {"row/index", modality: tensor}."""
     if seed is None or lengths is None:
         return _map(rows.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), read)
-    known = tf.constant(np.asarray(lengths, np.int32))
+    known = tf.constant(np.asarray(lengths, np.float32))
 
     @tf.autograph.experimental.do_not_convert
     def part(window):
@@ -161,6 +164,7 @@ def open_examples(spec, manifest, place, progress=None):
 
 
 def _keep_in_memory(spec, manifest, source, progress):
+    lengths = SequenceLengths(source.modalities, len(manifest.lines))
     slots, first = source.slots(np.concatenate(list(manifest.splits.values())))
     arrays = {name: _aligned((len(first), *shape), dtype) for name, (shape, dtype) in source.layout.items()}
 
@@ -168,6 +172,7 @@ def _keep_in_memory(spec, manifest, source, progress):
         places = slots[batch["row/index"]]
         for name, array in arrays.items():
             array[places] = batch[name]
+        lengths.add(batch)
 
     lost = _decode(source, first, keep, progress)
     again = _judge(
@@ -184,6 +189,7 @@ def _keep_in_memory(spec, manifest, source, progress):
         source,
         manifest.splits,
         {name: moment.result() for name, moment in moments.items()},
+        {name: steps[first][slots] for name, steps in lengths.steps.items()},
         # Without a copy: the examples may fill half of the memory.
         {name: tf.experimental.dlpack.from_dlpack(array.__dlpack__()) for name, array in arrays.items()},
         slots,
@@ -200,16 +206,18 @@ def _keep_in_files(spec, manifest, source, place, progress):
         needed = len(manifest.lines) * source.row_bytes if place == "file" else 0
         with CacheWriter(parent, spec.name, key, source.layout, spec.training.seed, needed) as writer:
             moments = {name: Moments(source.layout[name][0][-1]) for name in source.features}
+            lengths = SequenceLengths(source.modalities, len(manifest.lines))
             known = len(manifest.findings)
-            _write_all(spec, manifest, source, writer, moments, place, progress)
-            found = manifest.findings[known:]
-            cache = writer.finish(found, {name: moment.result() for name, moment in moments.items()})
+            _write_all(spec, manifest, source, writer, moments, lengths, place, progress)
+            results = {name: moment.result() for name, moment in moments.items()}
+            cache = writer.finish(manifest.findings[known:], results, lengths.steps)
     rows = {split: cache.rows.get(split, rows) for split, rows in manifest.splits.items()}
-    return Examples(place, source, rows if place == "file" else manifest.splits, cache.moments, cache=cache)
+    rows = rows if place == "file" else manifest.splits
+    return Examples(place, source, rows, cache.moments, cache.steps, cache=cache)
 
 
-def _write_all(spec, manifest, source, writer, moments, place, progress):
-    """Decodes all rows into a cache, those of train in a random order; adds train's features to `moments`."""
+def _write_all(spec, manifest, source, writer, moments, lengths, place, progress):
+    """Decodes all rows into a cache, those of train in a random order; `moments` and `lengths` see them."""
     random = np.random.default_rng(spec.training.seed)
     total, done = sum(len(rows) for rows in manifest.splits.values()), 0
 
@@ -217,6 +225,7 @@ def _write_all(spec, manifest, source, writer, moments, place, progress):
         def write(batch):
             if place == "file":
                 writer.add(split, batch)
+            lengths.add(batch)
             for name, moment in moments.items() if split == "train" else ():
                 moment.add(batch[name])
 

@@ -15,8 +15,8 @@ import tensorflow as tf
 from mm_keras.checks import message
 from mm_keras.data.findings import Finding
 
-FORMAT = 1
-INDEX, LOCK, BUILDING = "index.json", ".lock", ".building-"
+FORMAT = 2
+INDEX, STEPS, LOCK, BUILDING = "index.json", "steps.npz", ".lock", ".building-"
 SHARDS = 16  # Of the train rows; they are dealt out at random, so that each shard is a sample of all.
 KEPT = 2  # Caches of the same spec that are kept beside the one in use.
 ROW_BYTES = 8
@@ -34,6 +34,7 @@ class FileCache:
         rows: dict, split name -> int64 array of the rows, in the order of the records.
         findings: list of Finding.
         moments: dict, features modality -> {"mean", "variance"}.
+        steps: dict, modality of sounds or sequences -> int32 array. Steps of each row before padding.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class FileCache:
     rows: dict
     findings: list
     moments: dict
+    steps: dict
 
     @property
     def record_bytes(self):
@@ -82,12 +84,18 @@ def open_cache(parent, name, key, layout):
         {split: np.load(folder / f"{split}.npy") for split in content["files"]},
         [Finding(**finding) for finding in content["findings"]],
         content["moments"],
+        _load_steps(folder / STEPS),
     )
     os.utime(folder)
     handle = os.open(folder / LOCK, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_SH)
     weakref.finalize(cache, os.close, handle)
     return cache
+
+
+def _load_steps(path):
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 class CacheWriter:
@@ -146,7 +154,7 @@ class CacheWriter:
             self.open[key].write(records[chosen].data)
             self.rows.setdefault(key, []).append(rows[chosen])
 
-    def finish(self, findings, moments):
+    def finish(self, findings, moments, steps):
         """Moves the cache to its place and returns the `FileCache`."""
         files = {}
         for key in sorted(self.open):
@@ -160,6 +168,7 @@ class CacheWriter:
                 for part in self.rows[key]
             ]
             np.save(self.folder / f"{split}.npy", np.concatenate(rows))
+        np.savez(self.folder / STEPS, **steps)
         content = {
             "format": FORMAT,
             "files": files,

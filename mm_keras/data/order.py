@@ -10,7 +10,7 @@ def index_batches(rows, batch_size, seed=None, lengths=None):
     """Returns a dataset of int64 batches `(B,)` of the row numbers `rows`.
 
     With a seed each epoch has an order of its own, drawn by `index_shuffle`, which computes the place of
-    each row: no buffer is filled, however many rows there are. With `lengths`, int array over all rows of
+    each row: no buffer is filled, however many rows there are. With `lengths`, an array over all rows of
     the manifest, the rows of 32 batches at a time are sorted by length and cut into batches, which are
     then shuffled.
     """
@@ -27,7 +27,7 @@ def epoch_batches(rows, batch_size, epoch_seed, lengths=None):
     count = len(rows)
     with tf.init_scope():  # Captured by the graph, not a part of it: there may be millions.
         numbers = tf.constant(np.asarray(rows, np.int64))
-        known = None if lengths is None else tf.constant(np.asarray(lengths, np.int32))
+        known = None if lengths is None else tf.constant(np.asarray(lengths, np.float32))
     window = batch_size * (1 if lengths is None else WINDOW)
 
     def take(start):

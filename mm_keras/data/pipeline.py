@@ -3,11 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow.compute as pc
 import tensorflow as tf
 
 from mm_keras.data.augment import make_augmentation
-from mm_keras.data.cells import as_arrow
 from mm_keras.data.examples import open_examples
 from mm_keras.data.findings import DataError
 from mm_keras.data.fitting import fit_preprocessor
@@ -15,11 +13,10 @@ from mm_keras.data.manifest import load_manifest
 from mm_keras.data.mixup import mix
 from mm_keras.data.order import seeds
 from mm_keras.data.row_source import RowSource, as_tensor
+from mm_keras.data.sequence_lengths import relative_lengths, trim
 from mm_keras.data.service import check_service, serve_from
 
 __all__ = ["DataError", "Datasets", "choose_cache", "fill_batch", "make_datasets"]
-
-BUCKET = 8  # With bucketing, texts are padded to a multiple of so many tokens.
 
 
 @dataclass
@@ -44,6 +41,11 @@ class Datasets:
     def steps(self):
         """The number of training batches of one epoch."""
         return int(self.train.cardinality())
+
+    @property
+    def endless(self):
+        """`train` again and again, `steps` batches an epoch: the first ones lie ready when it begins."""
+        return self.train.repeat().prefetch(tf.data.AUTOTUNE)
 
     def cells(self, rows):
         """Returns the cells of rows, modality -> column, as `read_raw` takes them; of records, contents."""
@@ -156,7 +158,9 @@ def _batches(spec, split, examples, preprocessor, replicas):
     count = len(examples.rows[split])
     training = split == "train"
     batch_size = max(spec.training.batch_size // replicas, 1) * replicas
-    lengths = _text_lengths(spec, examples.source.manifest) if training and spec.input.bucketing else None
+    lengths = None
+    if training and spec.input.bucketing:
+        lengths = relative_lengths(spec.modalities, examples.source.manifest.cells, examples.steps)
     seed = spec.training.seed
     service = spec.input.service if training and examples.source.names else None
     if service:
@@ -173,22 +177,13 @@ def _batches(spec, split, examples, preprocessor, replicas):
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _text_lengths(spec, manifest):
-    """Returns the letters of each row's texts, int32 `(N,)`."""
-    lengths = np.zeros(len(manifest.lines), np.int32)
-    for name in spec.of_kind("text"):
-        lengths += (
-            pc.utf8_length(as_arrow(manifest.cells[name])).to_numpy(zero_copy_only=False).astype(np.int32)
-        )
-    return lengths
-
-
 def _finisher(spec, preprocessor, manifest, replicas, training):
     """Returns the function that makes a batch of decoded rows `(inputs, targets, weights)`."""
     join = join_columns(manifest, preprocessor)
     augment = make_augmentation(spec.modalities, manifest.root) if training else None
     alpha = spec.training.mixup if training else 0
     kinds = {name: modality.kind for name, modality in spec.modalities.items()}
+    sequences = [name for name, modality in spec.modalities.items() if modality.is_sequence]
     copies = {
         key: modality
         for name in spec.of_kind("autoencoder")
@@ -202,23 +197,13 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
             rows = augment(rows, seed)
         inputs = preprocessor.finish(rows, rows["present"])
         if training and spec.input.bucketing:
-            inputs = _trim(inputs, spec)
+            inputs |= {name: trim(inputs[name], spec.modalities[name]) for name in sequences}
         targets, weights = _targets(spec, preprocessor, rows, inputs)
         if alpha:
             inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)
         return inputs, targets, weights
 
     return finish
-
-
-def _trim(inputs, spec):
-    """Cuts the padding that all texts of a batch share."""
-    trimmed = dict(inputs)
-    for name in spec.of_kind("text"):
-        longest = tf.reduce_max(tf.math.count_nonzero(inputs[name], axis=1, dtype=tf.int32))
-        wanted = tf.maximum(-(-longest // BUCKET) * BUCKET, BUCKET)
-        trimmed[name] = inputs[name][:, :wanted]
-    return trimmed
 
 
 def _targets(spec, preprocessor, rows, inputs):

@@ -1,8 +1,18 @@
 """Stages of convolution that both pictures and spectrograms pass."""
 
 import keras
+from keras import ops
 
 from mm_keras.checks import check_positive_ints
+
+
+def halve_mask(mask):
+    """Returns the mask `(B, ceil(T / 2))` of pairs of steps of which the first is kept; None of None."""
+    return None if mask is None else mask[:, ::2]
+
+
+def _hide(x, mask):
+    return x if mask is None else x * ops.cast(mask, x.dtype)[:, :, None, None]
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -17,6 +27,8 @@ class ConvStages(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor `(B, H, W, C)`.
+        mask: bool tensor `(B, H)` or None. False hides the rows of padding at the end: they are zeros in
+            every stage, so that the rest does not depend on how many they are.
 
     Returns: float tensor `(B, ceil(H / 2^n), ceil(W / 2^n), filters[-1])` for n stages.
     Raises: ValueError, if `filters` is not a list of ints > 0.
@@ -41,11 +53,17 @@ class ConvStages(keras.layers.Layer):
             conv.build(input_shape)
             input_shape = self._halve(input_shape, conv.filters)
 
-    def call(self, inputs):
-        x = inputs
+    def call(self, inputs, mask=None):
+        x = _hide(inputs, mask)
         for conv in self.convs:
-            x = self.relu(self.pool(conv(x)))
+            # ReLU behind the pooling takes a hidden row's zeros for what no row at all would give.
+            x = self.relu(self.pool(_hide(conv(x), mask)))
+            mask = halve_mask(mask)
+            x = _hide(x, mask)
         return x
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
 
     def compute_output_shape(self, input_shape):
         for size in self.filters:

@@ -4,8 +4,30 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import ConvStages
+from mm_keras.encoders.conv_stages import ConvStages, halve_mask
 from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
+
+EPSILON = 1e-3  # Added to a variance, as Keras's own normalisations do.
+LOWEST = -1.0  # No state of a GRU or LSTM is lower.
+
+
+def normalize(inputs, mask):
+    """Returns spectrograms `(B, T, F)` with mean 0 and variance 1 each, over what the mask `(B, T)` keeps."""
+    x = ops.cast(inputs, "float32")
+    kept = ops.ones_like(x[:, :, :1]) if mask is None else ops.cast(mask, "float32")[:, :, None]
+    count = ops.sum(kept, axis=(1, 2), keepdims=True) * x.shape[2]
+    centred = (x - ops.sum(x * kept, axis=(1, 2), keepdims=True) / count) * kept
+    variance = ops.sum(ops.square(centred), axis=(1, 2), keepdims=True) / count
+    return centred * ops.rsqrt(variance + EPSILON)
+
+
+def mean_and_maximum(states, mask):
+    """Returns mean and maximum `(B, 2 D)` of states `(B, T, D)` over steps that the mask `(B, T)` keeps."""
+    if mask is None:
+        return ops.concatenate([ops.mean(states, axis=1), ops.max(states, axis=1)], axis=-1)
+    kept = ops.cast(mask, states.dtype)[:, :, None]
+    mean = ops.sum(states * kept, axis=1) / ops.sum(kept, axis=1)
+    return ops.concatenate([mean, ops.max(ops.where(kept > 0, states, LOWEST), axis=1)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -13,7 +35,8 @@ class SpectrogramEncoder(keras.layers.Layer):
     """Reads a log-mel spectrogram by convolutions that shorten it, then by a recurrent layer over time.
 
     The spectrogram is first normalised per example to mean 0 and variance 1, so that the level of a
-    recording does not matter.
+    recording does not matter. What a mask hides, the padding at the end, matters nowhere: a sound gives the
+    same however far it is padded.
 
     Args:
         filters: list of ints > 0. Filters of each 3x3 convolution; each stage halves time and frequency.
@@ -24,6 +47,8 @@ class SpectrogramEncoder(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor `(B, T, F)`.
+        mask: bool tensor `(B, T)` or None, such as `LogMel` gives. False hides the frames of padding at the
+            end; the first frame counts always.
 
     Returns: float tensor `(B, 2 * units)`, or `(B, 4 * units)` if bidirectional: mean and largest state.
     Raises: ValueError, if an argument is out of range or the input is not `(B, T, F)`.
@@ -38,9 +63,6 @@ class SpectrogramEncoder(keras.layers.Layer):
         self.bidirectional = bidirectional
         self.dropout = check_rate("SpectrogramEncoder", "dropout", dropout)
         dtype = self.dtype_policy
-        self.normalize = keras.layers.LayerNormalization(
-            axis=(1, 2), center=False, scale=False, dtype="float32", name="normalize"
-        )
         self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.recurrent = recurrent_layer(
@@ -49,17 +71,25 @@ class SpectrogramEncoder(keras.layers.Layer):
 
     def build(self, input_shape):
         check_rank("SpectrogramEncoder", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")
-        self.normalize.build(input_shape)
         self.stages.build((*input_shape, 1))
         _, steps, bins, filters = self.stages.compute_output_shape((*input_shape, 1))
-        self.flatten = keras.layers.Reshape((steps, bins * filters), dtype=self.dtype_policy)
+        self.flatten = keras.layers.Reshape((-1, bins * filters), dtype=self.dtype_policy)
         self.recurrent.build((input_shape[0], steps, bins * filters))
 
-    def call(self, inputs, training=None):
-        x = self.stages(ops.expand_dims(self.normalize(inputs), axis=-1))
-        x = self.recurrent(self.drop(self.flatten(x), training=training), training=training)  # (B, T', D)
-        pooled = ops.concatenate([ops.mean(x, axis=1), ops.max(x, axis=1)], axis=-1)
-        return self.drop(pooled, training=training)
+    def call(self, inputs, mask=None, training=None):
+        if mask is not None:
+            mask = ops.logical_or(mask, ops.arange(ops.shape(inputs)[1]) < 1)
+        x = ops.cast(normalize(inputs, mask), self.compute_dtype)[..., None]
+        x = self.flatten(self.stages(x, mask=mask))
+        for _ in self.filters:
+            mask = halve_mask(mask)
+        # What is read from the beginning on has heard nothing of the padding behind.
+        hidden = {"mask": mask} if self.bidirectional else {}
+        x = self.recurrent(self.drop(x, training=training), training=training, **hidden)  # (B, T', D)
+        return self.drop(mean_and_maximum(x, mask), training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 2 * self.units * (2 if self.bidirectional else 1))

@@ -21,8 +21,9 @@ class SpectrogramMask(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor `(B, T, F)`.
+        mask: bool tensor `(B, T)` or None. False marks padding at the end, in which no band is drawn.
 
-    Returns: float tensor `(B, T, F)`.
+    Returns: float tensor `(B, T, F)`, with the same mask.
     Raises: ValueError, if an argument is out of range or the input is not `(B, T, F)`.
     Source: Park et al. 2019, arXiv:1904.08779 (SpecAugment, without time warping). The bands are those of
         `tensorflow_io.audio.time_mask` and `freq_mask`, which work on one spectrogram, take no seed and
@@ -40,15 +41,24 @@ class SpectrogramMask(keras.layers.Layer):
     def build(self, input_shape):
         check_rank("SpectrogramMask", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, mask=None, training=None):
         if not training:
             return inputs
         batch, frames, bins = ops.shape(inputs)
+        kept = ops.ones((batch, frames), "float32") if mask is None else ops.cast(mask, "float32")
+        lengths = ops.sum(kept, axis=1, keepdims=True)  # (B, 1)
         hidden = ops.logical_or(
-            ops.expand_dims(self._bands(batch, frames, self.time_mask), axis=2),
-            ops.expand_dims(self._bands(batch, bins, self.frequency_mask), axis=1),
+            ops.expand_dims(self._bands(batch, frames, lengths, self.time_mask), axis=2),
+            ops.expand_dims(
+                self._bands(batch, bins, ops.ones_like(lengths) * bins, self.frequency_mask), axis=1
+            ),
         )
-        return ops.where(hidden, ops.mean(inputs, axis=(1, 2), keepdims=True), inputs)
+        total = ops.sum(inputs * ops.cast(kept, inputs.dtype)[:, :, None], axis=(1, 2), keepdims=True)
+        mean = total / ops.cast(lengths * bins, inputs.dtype)[:, :, None]
+        return ops.where(hidden, mean, inputs)
+
+    def compute_mask(self, inputs, previous_mask):
+        return previous_mask
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -62,12 +72,12 @@ class SpectrogramMask(keras.layers.Layer):
             "seed": self.seed,
         }
 
-    def _bands(self, batch, size, most):
-        """Returns bool `(batch, size)`: which places of an axis are hidden."""
+    def _bands(self, batch, size, lengths, most):
+        """Returns bool `(batch, size)`: which of an axis's first `lengths` `(batch, 1)` places are hidden."""
         draws = keras.random.uniform((2, batch, self.masks, 1), dtype="float32", seed=self.seed_generator)
-        size = ops.cast(size, "float32")
-        widths = ops.minimum(ops.floor(draws[0] * (most + 1)), size)
-        starts = ops.floor(draws[1] * (size - widths + 1))
+        lengths = ops.expand_dims(ops.cast(lengths, "float32"), axis=1)  # (B, 1, 1)
+        widths = ops.minimum(ops.floor(draws[0] * (most + 1)), lengths)
+        starts = ops.floor(draws[1] * (lengths - widths + 1))
         places = ops.arange(size, dtype="float32")
         return ops.any(ops.logical_and(places >= starts, places < starts + widths), axis=1)
 

@@ -88,12 +88,13 @@ def test_a_share_of_the_sounds_gets_noise(folder):
     assert abs(noisy - 0.3) < 0.08  # 400 draws: 3.5 deviations.
 
 
-def test_the_zeros_of_padding_do_not_lower_the_noise(folder):
+def test_noise_ends_with_the_sound_and_padding_does_not_lower_it(folder):
     x = sounds()
     x[:, 100:] = 0
     noise = change(x, folder, noise={"folder": "noise", "snr": [6, 6], "share": 1.0}) - x
-    ratios = decibels(np.sqrt((x[:, :100] ** 2).mean(axis=1) / (noise**2).mean(axis=1)))
+    ratios = decibels(np.sqrt((x[:, :100] ** 2).mean(axis=1) / (noise[:, :100] ** 2).mean(axis=1)))
     np.testing.assert_allclose(ratios, 6, atol=1e-3)
+    np.testing.assert_array_equal(noise[:, 100:], 0)
 
 
 def test_silence_stays_silent(folder):

@@ -48,7 +48,7 @@ def test_records_give_back_what_was_written(tmp_path):
     with CacheWriter(tmp_path, "n", "key", LAYOUT, 7, 0) as writer:
         writer.add("train", train)
         writer.add("test", test)
-        cache = writer.finish([], {"a": {"mean": [0.0], "variance": [1.0]}})
+        cache = writer.finish([], {"a": {"mean": [0.0], "variance": [1.0]}}, {"b": np.array([3, 0, 2])})
     assert cache.rows["test"].tolist() == [200, 150]
     assert sorted(cache.rows["train"].tolist()) == list(range(100)) != cache.rows["train"].tolist()
     for split, wanted in (("train", train), ("test", test)):
@@ -136,7 +136,7 @@ def test_files_that_were_found_bad_are_known_when_the_cache_is_read_again(folder
 def write_cache(folder, key):
     with CacheWriter(folder, "n", key, LAYOUT, 7, 0) as writer:
         writer.add("test", batch_of([1], np.random.default_rng(7)))
-        return writer.finish([], {})
+        return writer.finish([], {}, {})
 
 
 def test_old_caches_go_unless_they_are_read(tmp_path):
@@ -170,7 +170,7 @@ def test_what_a_killed_process_left_is_not_read_and_goes(tmp_path):
     with CacheWriter(tmp_path, "n", "key", LAYOUT, 7, 0) as writer:
         assert len(list(tmp_path.iterdir())) == 1  # Its own.
         writer.add("train", batch_of([1], np.random.default_rng(7)))
-        writer.finish([], {})
+        writer.finish([], {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["n-key"]
 
 

@@ -116,6 +116,17 @@ def test_rows_come_in_order_for_evaluation_and_each_once_for_training(tiny_manif
     assert data.train.cardinality() == data.steps == 4
 
 
+@pytest.mark.parametrize("cache", ["memory", "file", "none"])
+def test_endless_batches_give_each_row_once_an_epoch(tiny_manifest, cache):
+    data = quick(tiny_manifest, cache=cache)
+    batches = data.endless.take(3 * data.steps)
+    rows = rows_of(batches)
+    epochs = [rows[start : start + len(TRAIN)] for start in range(0, len(rows), len(TRAIN))]
+    assert len(epochs) == 3 and epochs[0] != epochs[1] != epochs[2]
+    for epoch in epochs:
+        assert sorted(epoch, key=str) == sorted(known(TRAIN), key=str)
+
+
 def test_caches_give_equal_examples(tiny_manifest):
     first, *others = (
         quick(tiny_manifest, modalities=("image", "numbers", "text"), cache=cache)
@@ -145,12 +156,34 @@ def test_rows_of_similar_length_share_a_batch_and_its_padding(tiny_manifest):
     for epoch in epochs:
         assert sum(map(len, epoch)) == len(TRAIN)
         widths = [text.shape[1] for text in epoch]
-        assert len(set(widths)) > 1 and all(width % 8 == 0 for width in widths)
-        assert all((text != 0).sum(axis=1).max() > text.shape[1] - 8 for text in epoch)
+        assert len(set(widths)) > 1 and all(width % 2 == 0 for width in widths)
+        assert all((text != 0).sum(axis=1).max() > text.shape[1] - 2 for text in epoch)
         spread = [np.ptp((text != 0).sum(axis=1)) for text in epoch]
         assert max(spread) < 15 < np.ptp(np.concatenate([(text != 0).sum(axis=1) for text in epoch]))
     assert [len(text) for text in epochs[0]] != sorted(len(text) for text in epochs[0]) or len(epochs[0]) < 3
     assert {inputs["text"].shape[1] for inputs, _, _ in data.test} == {40}
+
+
+@pytest.mark.parametrize("cache", ["memory", "file", "none"])
+def test_sounds_of_similar_length_share_a_batch_and_its_padding(folder, cache):
+    rows = tiny.read_table(folder / "manifest.csv")
+    random = np.random.default_rng(7)
+    for number, row in enumerate(rows):
+        if row["audio"]:
+            sound = random.uniform(0.1, 0.5, 80 * (1 + number % 30))
+            soundfile.write(folder / row["audio"], sound, 8000, subtype="PCM_16")
+    input = {"bucketing": True}
+    spec = tiny.quick_spec(folder / "manifest.csv", modalities=("audio", "numbers"), input=input, cache=cache)
+    spec.modalities["audio"] = spec.modalities["audio"].model_copy(update={"seconds": 0.4})
+    data = make_datasets(spec)
+    for _ in range(2):
+        batches = [inputs["audio"].numpy() for inputs, _, _ in data.train]
+        assert sum(map(len, batches)) == len(TRAIN)
+        lengths = [(batch != 0).sum(axis=1) for batch in batches]
+        assert all(0 <= x.shape[1] - n.max() <= 200 + 100 for x, n in zip(batches, lengths, strict=True))
+        assert max(map(np.ptp, lengths)) < 1500 < 2000 < np.ptp(np.concatenate(lengths))
+        assert len({batch.shape[1] for batch in batches}) > 1
+    assert {inputs["audio"].shape[1] for inputs, _, _ in data.test} == {3200}
 
 
 def test_a_seed_gives_one_order_and_another_seed_another(tiny_manifest):

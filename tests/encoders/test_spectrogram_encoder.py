@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers import assert_layer
 from mm_keras.encoders import SpectrogramEncoder
+
+cells = st.sampled_from(["gru", "lstm"])
 
 
 @pytest.mark.slow
@@ -18,6 +22,35 @@ def test_conforms(cell, bidirectional, width, tmp_path):
         "dropout": 0.1,
     }
     assert_layer(SpectrogramEncoder, arguments, (9, 5), (width,), tmp_path)
+
+
+@pytest.mark.slow
+def test_conforms_with_a_mask(tmp_path):
+    # Floats, because Keras adds up the inputs of two devices, which bools refuse.
+    mask = {"mask": (np.arange(9) < np.array([[9], [4]])).astype("float32")}
+    arguments = {"filters": [2, 3], "units": 3, "bidirectional": True}
+    assert_layer(SpectrogramEncoder, arguments, (9, 5), (12,), tmp_path, mask)
+
+
+@settings(max_examples=20)
+@given(length=st.integers(1, 11), behind=st.integers(0, 9), bidirectional=st.booleans(), cell=cells)
+def test_what_the_mask_hides_changes_nothing(length, behind, bidirectional, cell):
+    layer = SpectrogramEncoder([3, 2], 4, cell, bidirectional)
+    random = np.random.default_rng(length)
+    x = random.normal(2, 3, (1, length + behind, 6)).astype("float32")
+    mask = np.arange(length + behind)[None] < length
+    padded = np.array(layer(x, mask=mask))
+    other = layer(np.where(mask[:, :, None], x, 99.0), mask=mask)
+    np.testing.assert_allclose(other, padded, rtol=1e-4, atol=1e-5)
+    alone = layer(x[:, :length])
+    np.testing.assert_allclose(alone, padded, rtol=1e-4, atol=1e-5)  # Sums of other lengths.
+
+
+def test_a_mask_that_hides_all_keeps_the_first_frame():
+    layer = SpectrogramEncoder([3], 4)
+    x = np.random.default_rng(7).normal(size=(1, 8, 4)).astype("float32")
+    found = layer(x, mask=np.zeros((1, 8), bool))
+    np.testing.assert_allclose(found, layer(x[:, :1]), rtol=1e-4, atol=1e-5)
 
 
 def test_mean_and_largest_state_of_the_convolved_normal_spectrogram_are_joined():
