@@ -75,7 +75,8 @@ def train_rows(manifest, folder, epochs):
     after_decoding = peak_bytes()
     model = build_model(spec, data)
     model.compile(**compile_arguments(spec, data))
-    waiting = [_epoch(model, data.train) for _ in range(epochs)]
+    batches = iter(data.endless)
+    waiting = [_epoch(model, batches, data.steps) for _ in range(epochs)]
     return {
         "peak_bytes": peak_bytes(),
         "peak_bytes_after_decoding": after_decoding,
@@ -84,17 +85,15 @@ def train_rows(manifest, folder, epochs):
     }
 
 
-def _epoch(model, batches):
-    """Trains one epoch and returns the share of its time that `next` took on the dataset."""
+def _epoch(model, batches, steps):
+    """Trains one epoch as `train` does, and returns the share of its time that `next` took on the batches."""
     waited, began = 0.0, time.perf_counter()
-    iterator = iter(batches)
-    while True:
+    for _ in range(steps):
         asked = time.perf_counter()
-        batch = next(iterator, None)
+        batch = next(batches)
         waited += time.perf_counter() - asked
-        if batch is None:
-            return waited / (time.perf_counter() - began)
         model.train_on_batch(*batch)
+    return waited / (time.perf_counter() - began)
 
 
 def first_batch(manifest, folder):

@@ -49,8 +49,11 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
         model = build_model(spec, data)
         model.compile(**compile_arguments(spec, data))
     watch = EpochTimes()
+    # Several steps in one call may not divide an epoch, and would then take batches of the next one.
+    endless = model.steps_per_execution == 1
     history = model.fit(
-        data.train,
+        data.endless if endless else data.train,
+        steps_per_epoch=data.steps if endless else None,
         validation_data=data.validation,
         epochs=spec.training.epochs,
         callbacks=[*make_callbacks(spec, run.folder, data.validation is not None), watch, *callbacks],
