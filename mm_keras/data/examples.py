@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.data.bad_files import find_bad_files
-from mm_keras.data.file_cache import CacheWriter, open_cache
+from mm_keras.data.file_cache import FORMAT, CacheWriter, open_cache
 from mm_keras.data.findings import check_limit
 from mm_keras.data.fitting import Moments
 from mm_keras.data.order import epoch_batches, index_batches, sorted_batches
@@ -14,7 +14,7 @@ from mm_keras.data.row_source import RowSource
 from mm_keras.data.sequence_lengths import SequenceLengths
 
 AT_ONCE = 64  # Rows that pass from the decoders to where they are kept, in one step.
-SHUFFLE_BYTES = 32 * 2**20
+SHUFFLE_BYTES = 16 * 2**20
 READERS, BLOCK = 8, 32  # Shards of the file cache that are read in turn, and rows of each turn.
 WINDOW = 32  # Batches among which rows that are streamed are sorted by length.
 
@@ -197,7 +197,7 @@ def _keep_in_memory(spec, manifest, source, progress):
 
 
 def _keep_in_files(spec, manifest, source, place, progress):
-    key = source.fingerprint(place, spec.data.on_bad)
+    key = source.fingerprint(str(FORMAT), place, spec.data.on_bad)
     parent = spec.data.cache_folder
     cache = open_cache(parent, spec.name, key, source.layout)
     if cache is not None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from mm_keras.checks import message
 from mm_keras.data.findings import Finding
 
-FORMAT = 2
+FORMAT = 2  # Of these files, and of what the decoders make: a part of each cache's key.
 INDEX, STEPS, LOCK, BUILDING = "index.json", "steps.npz", ".lock", ".building-"
 SHARDS = 16  # Of the train rows; they are dealt out at random, so that each shard is a sample of all.
 KEPT = 2  # Caches of the same spec that are kept beside the one in use.

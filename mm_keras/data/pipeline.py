@@ -18,6 +18,8 @@ from mm_keras.data.service import check_service, serve_from
 
 __all__ = ["DataError", "Datasets", "choose_cache", "fill_batch", "make_datasets"]
 
+AHEAD = 2  # Batches that lie ready while the input of the next epoch begins.
+
 
 @dataclass
 class Datasets:
@@ -45,7 +47,7 @@ class Datasets:
     @property
     def endless(self):
         """`train` again and again, `steps` batches an epoch: the first ones lie ready when it begins."""
-        return self.train.repeat().prefetch(tf.data.AUTOTUNE)
+        return self.train.repeat().prefetch(AHEAD)
 
     def cells(self, rows):
         """Returns the cells of rows, modality -> column, as `read_raw` takes them; of records, contents."""
@@ -160,7 +162,8 @@ def _batches(spec, split, examples, preprocessor, replicas):
     batch_size = max(spec.training.batch_size // replicas, 1) * replicas
     lengths = None
     if training and spec.input.bucketing:
-        lengths = relative_lengths(spec.modalities, examples.source.manifest.cells, examples.steps)
+        manifest = examples.source.manifest
+        lengths = relative_lengths(len(manifest.lines), spec.modalities, manifest.cells, examples.steps)
     seed = spec.training.seed
     service = spec.input.service if training and examples.source.names else None
     if service:

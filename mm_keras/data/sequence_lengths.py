@@ -38,22 +38,23 @@ class SequenceLengths:
             steps[batch["row/index"]] = steps_of(batch[name])
 
 
-def relative_lengths(modalities, cells, steps):
+def relative_lengths(rows, modalities, cells, steps):
     """Returns how long each row's texts, sounds and sequences are, float32 `(N,)`: each in 0 to 1, summed.
 
     Args:
+        rows: int > 0. Rows `N` of the table.
         modalities: dict, name -> Modality.
         cells: dict, modality -> column of the table; those of texts are used.
         steps: dict, modality -> int array `(N,)`.
     """
-    lengths = []
+    lengths = np.zeros(rows, np.float32)
     for name, modality in modalities.items():
         if modality.kind == "text":
             letters = pc.utf8_length(as_arrow(cells[name])).to_numpy(zero_copy_only=False)
-            lengths.append(np.minimum(letters / (LONGEST_WORD * modality.length), 1.0))
+            lengths += np.minimum(letters / (LONGEST_WORD * modality.length), 1.0).astype(np.float32)
         elif name in steps:
-            lengths.append(steps[name] / modality.example_shape[0])
-    return np.sum(lengths, axis=0, dtype=np.float32)
+            lengths += (steps[name] / modality.example_shape[0]).astype(np.float32)
+    return lengths
 
 
 def trim(x, modality):

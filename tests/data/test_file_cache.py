@@ -69,6 +69,15 @@ def test_a_cache_is_read_again_and_nothing_is_decoded(folder):
     assert again.cache.folder == first.cache.folder and again.moments == first.moments
 
 
+def test_a_cache_of_another_version_is_left_alone(folder, monkeypatch):
+    monkeypatch.setattr("mm_keras.data.examples.FORMAT", 1)
+    monkeypatch.setattr("mm_keras.data.file_cache.FORMAT", 1)
+    old = open_tiny(folder).cache.folder
+    monkeypatch.undo()
+    new = open_tiny(folder).cache.folder
+    assert new != old and new.exists() and old.exists()
+
+
 def change_contents(folder):
     path = folder / "image/3.png"
     path.write_bytes((folder / "image/2.png").read_bytes())

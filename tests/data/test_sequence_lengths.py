@@ -40,8 +40,9 @@ def test_decoded_sounds_and_sequences_are_measured():
 def test_the_lengths_of_all_sequences_of_a_row_are_added():
     steps = {"clip": np.array([0, 640, 320]), "track": np.array([5, 0, 0])}
     cells = {"note": np.array(["", "a" * 32, "b" * 10_000], object)}
-    found = relative_lengths(MODALITIES, cells, steps)
+    found = relative_lengths(3, MODALITIES, cells, steps)
     np.testing.assert_allclose(found, [1.0, 1.1, 1.5], rtol=1e-6)
+    np.testing.assert_array_equal(relative_lengths(2, {"photo": MODALITIES["photo"]}, {}, {}), [0, 0])
 
 
 @settings(max_examples=25)
