@@ -120,12 +120,13 @@ def test_numbers_are_not_guessed_from_other_types(training):
 
 
 SOUND = {"kind": "audio"}
-TRACK = {"kind": "features", "shape": [9, 2]}
+TRACK = {"kind": "features", "shape": [9, 2], "encoder": {"kind": "gru"}}
 
 
 @pytest.mark.parametrize("rebuilt", [{"kind": "text"}, SOUND, TRACK])
 def test_bucketing_excludes_sequences_that_are_rebuilt(rebuilt):
-    others = {"age": {"kind": "numbers"}, "vec": {"kind": "features", "shape": [9]}}
+    flat = {"kind": "features", "shape": [9, 2]}  # Read whole, each step by its place.
+    others = {"age": {"kind": "numbers"}, "flat": flat, "vec": {"kind": "features", "shape": [9]}}
     parts = {"modalities": {"long": rebuilt, **others}, "input": {"bucketing": True}}
     with pytest.raises(ValidationError, match="no text, sound or sequence that an autoencoder.*`long`"):
         spec_with(**parts, outputs={"copy": {"kind": "autoencoder"}})

@@ -14,7 +14,8 @@ MODALITIES = {
     "clip": AUDIO,
     "note": TextModality(kind="text", length=10),
     "photo": ImageModality(kind="image"),
-    "track": FeaturesModality(kind="features", shape=[5, 2]),
+    "track": FeaturesModality(kind="features", shape=[5, 2], encoder={"kind": "gru"}),
+    "flat": FeaturesModality(kind="features", shape=[5, 2]),  # Its encoder reads each step by its place.
     "vec": FeaturesModality(kind="features", shape=[5]),
 }
 
