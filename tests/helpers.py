@@ -28,7 +28,8 @@ def assert_layer(
         output_shape: shape without batch, or dict, name -> shape, if the layer returns a dict.
         tmp_path: folder for the written files.
         call_arguments: dict, name of a further tensor, such as `present` -> array `(2, ...)`. It is passed
-            by keyword if `call` has such an argument, else as a key of the inputs; it needs no gradient.
+            by keyword if `call` has such an argument, else as a key of the inputs; it needs no gradient. A
+            dict of arrays, such as `mask` -> {"text": array}, is passed as one; its inputs are `mask_text`.
         dtypes: dict, name of an input -> dtype, "float32" where none is given. A single tensor is named
             "inputs". Integers are drawn from 1 to 4.
 
@@ -60,7 +61,12 @@ class LayerCase:
         self.inputs = {
             name: self._draw((BATCH, *shape), self.dtypes[name]) for name, shape in self.shapes.items()
         }
-        self.call_arguments = {name: np.asarray(x) for name, x in (call_arguments or {}).items()}
+        self.call_arguments, self.places = {}, {}
+        for argument, value in (call_arguments or {}).items():
+            parts = value.items() if isinstance(value, dict) else [(None, value)]
+            for key, x in parts:
+                name = argument if key is None else f"{argument}_{key}"
+                self.call_arguments[name], self.places[name] = np.asarray(x), (argument, key)
         self.layer = layer_class(**arguments)
         self._apply(self.layer, self._tensors())
         for weight in self.layer.trainable_weights:  # Zeros and ones would hide an exchange of modalities.
@@ -202,9 +208,16 @@ class LayerCase:
 
     def _apply(self, function, tensors):
         """Calls a layer on the tensors, those that `call` names by keyword."""
-        keywords = self.call_arguments.keys() & inspect.signature(self.layer_class.call).parameters.keys()
-        inputs = {name: x for name, x in tensors.items() if name not in keywords}
-        further = {name: tensors[name] for name in sorted(keywords)}
+        parameters = inspect.signature(self.layer_class.call).parameters
+        inputs, further = {}, {}
+        for name, x in tensors.items():
+            argument, key = self.places.get(name, (name, None))
+            if name not in self.places or argument not in parameters:
+                inputs[name] = x
+            elif key is None:
+                further[argument] = x
+            else:
+                further.setdefault(argument, {})[key] = x
         return function(inputs[SINGLE] if self.single else inputs, **further)
 
     def _tensors(self):
@@ -238,6 +251,17 @@ class LayerCase:
     @property
     def _name(self):
         return f"`{self.layer_class.__name__}`"
+
+
+def randomised(layer, seed=7):
+    """Draws a layer's trainable weights; returns all its weights, path below the layer -> float64 array."""
+    random = np.random.default_rng(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(random.normal(scale=0.5, size=weight.shape))
+    return {
+        weight.path.split("/", 1)[1]: np.array(keras.ops.convert_to_numpy(weight), "float64")
+        for weight in layer.weights
+    }
 
 
 def two_devices():

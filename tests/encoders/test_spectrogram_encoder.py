@@ -1,23 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.encoders import SpectrogramEncoder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "width"), [("gru", False, 6), ("lstm", False, 6), ("gru", True, 12)]
-)
-def test_conforms(cell, bidirectional, width, tmp_path):
-    arguments = {
-        "filters": [2, 3],
-        "units": 3,
-        "cell": cell,
-        "bidirectional": bidirectional,
-        "dropout": 0.1,
-    }
-    assert_layer(SpectrogramEncoder, arguments, (9, 5), (width,), tmp_path)
 
 
 def test_mean_and_largest_state_of_the_convolved_normal_spectrogram_are_joined():

@@ -1,18 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.fusion import WeightedSumFusion
-
-
-@pytest.mark.parametrize(
-    ("weights", "activation"), [("scalar", "sigmoid"), ("vector", "tanh"), ("vector", "linear")]
-)
-def test_conforms(weights, activation, tmp_path):
-    shapes = {"image": (8,), "text": (5,), "audio": (3,)}
-    arguments = {"units": 4, "weights": weights, "activation": activation}
-    assert_layer(WeightedSumFusion, arguments, shapes, (4,), tmp_path)
-
 
 X = {"a": np.array([[1.0, -2.0]]), "b": np.array([[3.0]])}
 KERNELS = [np.eye(2), np.array([[1.0, -1.0]])]
