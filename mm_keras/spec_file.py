@@ -79,8 +79,6 @@ def save_spec(spec, path):
     for noise in _noises(spec):
         noise.folder = _relative(noise.folder, path.parent)
     content = spec.model_dump(mode="json", exclude_none=True)
-    if spec.fusion.kind == "registered":  # Here an empty value is one that the layer is to be given.
-        content["fusion"]["settings"] = spec.fusion.model_dump(mode="json")["settings"]
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.width = 100

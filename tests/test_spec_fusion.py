@@ -142,7 +142,7 @@ def test_a_modality_may_be_named_by_the_others():
 
 
 def test_settings_of_a_registered_layer_survive_saving(tmp_path):
-    settings = {"units": 4, "names": ["a", "no"], "nested": {"on": True, "rate": 0.5}, "none": None}
+    settings = {"units": 4, "names": ["a", "no"], "nested": {"on": True, "rate": None}, "none": None}
     spec = make_spec(mapping({"kind": "registered", "layer": "mine>MyFusion", "settings": settings}))
     assert spec.fusion.settings == settings
     spec.data.manifest, spec.data.cache_folder = str(tmp_path / "m.csv"), str(tmp_path / "cache")

@@ -139,6 +139,9 @@ class AttentionBlock(keras.layers.Layer):
 
     def _read_one(self, x, context, mask):
         """Returns the value of the only step `(B, 1, D)`, which each step of `x` reads whole."""
+        if context.shape[1] not in (1, None):  # It would be added step by step to as many of `x`.
+            received, fix = f"a context of {context.shape[1]} steps", "Build another block for it."
+            raise ValueError(message("AttentionBlock", "a context of 1 step, as built", received, fix))
         value = ops.matmul(context, self.value)
         return value if mask is None else ops.where(ops.cast(mask, "bool")[:, :, None], value, 0)
 

@@ -48,6 +48,14 @@ def test_a_context_of_one_step_is_read_whole_without_queries_and_keys(mask):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)  # A transformer block in float32.
 
 
+def test_a_longer_context_than_the_one_step_of_the_build_is_rejected():
+    layer = AttentionBlock(4)
+    layer.build((2, 3, 4), (2, 1, 4))
+    x = np.ones((2, 3, 4), "float32")
+    with pytest.raises(ValueError, match="expects a context of 1 step, as built. Received: .* 3 steps"):
+        layer.call(x, x)
+
+
 def test_dropout_works_in_training_alone():
     x = np.random.default_rng(7).normal(size=(2, 3, 8)).astype("float32")
     layer = AttentionBlock(8, 2, dropout=0.5)

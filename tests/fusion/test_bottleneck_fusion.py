@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from attention_numpy import SHAPES, STEPS, block, draw, masks, norm, positions
@@ -36,7 +36,7 @@ def fused(w, x, visible, units, heads, layers, fusion_layer):
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.generate])  # To shrink a failure takes minutes.
 @given(seed=st.integers(0, 1000), mask=masks, fusion_layer=st.integers(0, 2))
 def test_three_modalities_follow_the_formula_under_any_mask(seed, mask, fusion_layer):
     x = draw(seed)
@@ -53,7 +53,7 @@ def test_three_modalities_follow_the_formula_under_any_mask(seed, mask, fusion_l
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.generate])  # To shrink a failure takes minutes.
 @given(mask=masks, noise=st.sampled_from([1e3, float("nan"), float("inf")]))
 def test_a_hidden_position_changes_nothing(mask, noise):
     layer = BottleneckFusion(4, 2)

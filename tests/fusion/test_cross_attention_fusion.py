@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from attention_numpy import SHAPES, STEPS, block, draw, masks, norm, positions
@@ -34,7 +34,7 @@ def fused(w, x, visible, units, heads, layers, self_layers):
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.generate])  # To shrink a failure takes minutes.
 @given(seed=st.integers(0, 1000), mask=masks, layers=st.integers(1, 2), self_layers=st.integers(0, 1))
 def test_three_modalities_follow_the_formula_under_any_mask(seed, mask, layers, self_layers):
     x = draw(seed)
@@ -51,7 +51,7 @@ def test_three_modalities_follow_the_formula_under_any_mask(seed, mask, layers, 
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.generate])  # To shrink a failure takes minutes.
 @given(mask=masks, noise=st.sampled_from([1e3, float("nan"), float("inf")]))
 def test_a_hidden_position_changes_nothing(mask, noise):
     layer = CrossAttentionFusion(4, 2, self_layers=1)
