@@ -309,6 +309,16 @@ def test_auto_precision_is_half_on_a_gpu_alone(monkeypatch):
         {"kind": "weighted_sum", "weights": "vector", "activation": "tanh"},
         {"kind": "matrix_product", "rank": 3},
         {"kind": "gated"},
+        {"kind": "gated_unit"},
+        {"kind": "tensor", "width": 3},
+        {"kind": "low_rank", "rank": 2},
+        {"kind": "film", "conditioned": "text"},
+        {"kind": "compact_bilinear", "sketch": 64, "l2": False, "seed": 3},
+        {"kind": "factorized_bilinear", "factor": 2, "product_dropout": 0.3},
+        {"kind": "mutan", "width": 5, "rank": 2},
+        {"kind": "central", "hidden": [5, 4]},
+        {"kind": "cross_attention", "num_heads": 2, "layers": 2},
+        {"kind": "bottleneck", "num_heads": 3, "fusion_layer": 0, "bottlenecks": 2},
     ],
 )
 def test_each_fusion_joins_the_modalities(fusion):
@@ -327,7 +337,7 @@ def test_each_fusion_joins_the_modalities(fusion):
 
 def test_every_fusion_of_the_spec_is_a_layer():
     kinds = spec_of().model_json_schema()["properties"]["fusion"]["discriminator"]["mapping"]
-    assert sorted(kinds) == sorted(FUSIONS)
+    assert sorted(kinds) == sorted([*FUSIONS, "registered"])
 
 
 @pytest.mark.parametrize(

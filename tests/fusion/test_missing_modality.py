@@ -4,23 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.fusion import MissingModality
 
 NAMES = ("audio", "image", "text")
 HIDDEN, SHOWN = -1.0, 1.0
-
-
-def test_conforms(tmp_path):
-    present = np.array([[1, 0, 1], [0, 1, 0]], "float32")
-    shapes = {"image": (4,), "text": (3, 2), "audio": (3,)}
-    assert_layer(MissingModality, {"rate": 0.5, "seed": 3}, shapes, shapes, tmp_path, {"present": present})
-
-
-def test_the_seed_may_be_none(tmp_path):
-    present = np.array([[1, 0], [0, 1]], "float32")
-    shapes = {"image": (4,), "text": (3,)}
-    assert_layer(MissingModality, {}, shapes, shapes, tmp_path, {"present": present})
 
 
 def test_an_absent_modality_is_replaced_by_its_token():
