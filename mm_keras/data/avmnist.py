@@ -148,9 +148,8 @@ def _write(folder, rows, files, recipe, count):
     def write(row):
         for name, content in files.contents(row).items():
             (folder / files.paths(row)[name]).write_bytes(content)
-        count()
 
-    _for_each(write, rows)
+    _for_each(write, rows, count)
     columns = ["id", *files.columns, "label", "split"]
     _write_table(folder / MANIFEST, columns, ({**asdict(row), **files.paths(row)} for row in rows))
     drawn = [name for name in Row.__dataclass_fields__ if name not in ("split", "label")]
@@ -176,9 +175,8 @@ def _check_rows(folder, sources, files, count):
             if (folder / cells[name]).read_bytes() != content:
                 fix = "Check the disk, and build it again."
                 raise ValueError(message(OWNER, "every file as it was made", f"{cells[name]}, changed", fix))
-        count()
 
-    _for_each(check, list(zip(manifest, provenance, strict=True)))
+    _for_each(check, list(zip(manifest, provenance, strict=True)), count)
 
 
 def _row_of(cells, drawn):
@@ -220,11 +218,11 @@ def _sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _for_each(function, items):
+def _for_each(function, items, count):
     with ThreadPoolExecutor() as pool:
         try:
             for _ in pool.map(function, items):
-                pass
+                count()
         except BaseException:
             pool.shutdown(cancel_futures=True)  # Else an error, or Ctrl-C, waits for every row.
             raise
@@ -253,6 +251,6 @@ class _Count:
         self.progress, self.total, self.done = progress, total, 0
 
     def __call__(self):
-        self.done += 1  # Threads may lose a count; the last call tells the total.
-        if self.progress and (self.done % 100 == 0 or self.done >= self.total):
+        self.done += 1
+        if self.progress and (self.done % 100 == 0 or self.done == self.total):
             self.progress(self.done, self.total)

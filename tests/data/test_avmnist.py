@@ -149,14 +149,14 @@ def test_a_row_whose_label_is_not_that_of_its_files_is_refused(sources, tmp_path
 def test_files_in_another_order_than_their_rows_are_refused(sources, tmp_path, monkeypatch):
     write = avmnist._for_each
 
-    def write_shifted(function, items):
+    def write_shifted(function, items, count):
         if function.__name__ == "write":
             paths = {row.id: other for row, other in zip(items, [*items[1:], items[0]], strict=True)}
             make = avmnist.RowFiles.contents
             with monkeypatch.context() as patch:
                 patch.setattr(avmnist.RowFiles, "contents", lambda self, row: make(self, paths[row.id]))
-                return write(function, items)
-        return write(function, items)
+                return write(function, items, count)
+        return write(function, items, count)
 
     monkeypatch.setattr(avmnist, "_for_each", write_shifted)
     with pytest.raises(ValueError, match="`write_avmnist` expects every file as it was made"):

@@ -30,13 +30,13 @@ def test_a_mixture_peaks_at_nine_tenths_and_is_never_clipped():
 
 
 def test_a_spectrogram_of_a_tone_has_one_line_at_its_frequency():
-    hertz = 36 * 8000 / 222  # The 36th frequency of a window of 222 samples.
+    hertz = 36.5 * 8000 / 222  # Between the 36th and the 37th: without the window its line would smear.
     sound = np.rint(20000 * np.sin(2 * np.pi * hertz * np.arange(8000) / 8000)).astype(np.int16)
     spectrogram = make_spectrogram(sound)
     assert spectrogram.shape == (112, 112)
-    assert (spectrogram.argmax(axis=1) == 36).all()
-    assert spectrogram[:, 36].min() >= 254
-    assert spectrogram[:, :30].max() == spectrogram[:, 45:].max() == 0
+    assert set(spectrogram.argmax(axis=1)) <= {36, 37}
+    assert spectrogram[:, 36:38].min() >= 250
+    assert spectrogram[:, :20].max() == spectrogram[:, 54:].max() == 0
 
 
 def test_a_spectrogram_falls_by_255_in_80_decibels():
@@ -51,10 +51,13 @@ def test_images_and_arrays_come_back_as_they_were():
     array = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
     content = encode_png(array)
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(content))), array)
-    assert len(content) > 784  # Stored, not packed.
     np.testing.assert_array_equal(np.load(io.BytesIO(encode_npy(array))), array)
 
 
 @pytest.mark.parametrize("count", [1, 8000])
 def test_the_shortest_and_the_longest_recording_fit(count):
     assert mix(np.ones(count), 8000 - count, np.ones(8000), 0).shape == (8000,)
+
+
+def test_an_image_is_stored_not_packed():
+    assert len(encode_png(np.zeros((28, 28), np.uint8))) > 28 * 28
