@@ -6,8 +6,8 @@
 
 Each modality alone and each fusion of the package has the same encoders, the same budget (`avmnist_spec.py`)
 and the same seeds, and is judged by its epoch of the lowest loss on validation. `--noise` mixes the noises of
-train into its sounds; those of validation and test are never used. One seed of the small size (6,000 / 1,000
-/ 2,000 rows) takes about 20 minutes on two cores; the full one is `mm-keras data avmnist --full`.
+train into its sounds; those of validation and test are never used. The small size has 6,000 / 1,000 / 2,000
+rows; the full one is `mm-keras data avmnist --full`. `--models`, `--seeds` and `--epochs` make it shorter.
 
 `--torch-python` trains the published models of MultiBench on the same data in the same run
 (`avmnist_torch.py`), at their published epochs. With `--output` a run that was stopped goes on; `--readme`

@@ -9,14 +9,15 @@ from pathlib import Path
 from mm_keras.fusion import FUSIONS
 from mm_keras.spec_file import make_spec
 
-# Chosen by accuracy on the rows of validation, preset 4, seed 7; test rows were not looked at.
+# The best on validation (preset 4, one seed) of three settings; test rows were not looked at. The others had
+# less noise and less modality dropout, or mixup, and were behind by the epoch at which they were stopped.
 SPEC = {
     "modalities": {
         "image": {
             "kind": "image",
             "size": [28, 28],
             "channels": 1,
-            "encoder": {"kind": "conv", "filters": [16, 32], "units": 64},
+            "encoder": {"kind": "conv", "filters": [8, 16, 16], "units": 32, "dropout": 0.1},
         },
         "audio": {
             "kind": "audio",
@@ -26,23 +27,25 @@ SPEC = {
             "encoder": {
                 "kind": "conv_recurrent",
                 "mel_bins": 40,
-                "filters": [32, 48, 64],
+                "hop": 0.0125,
+                "filters": [24, 48, 64],
                 "units": 64,
                 "bidirectional": True,
+                "dropout": 0.3,
             },
         },
     },
     "outputs": {"label": {"kind": "classification"}},
     "training": {
-        "epochs": 40,
+        "epochs": 50,
         "batch_size": 64,
         "learning_rate": 0.002,
         "patience": 0,
         "strategy": "none",
-        "precision": "float32",
+        "precision": "mixed_bfloat16",
     },
 }
-FUSION = {"modality_dropout": 0.1, "dropout": 0.2}
+FUSION = {"modality_dropout": 0.3, "dropout": 0.2}
 NOISE = {"snr": [-5, 15], "share": 0.5}
 UNIMODAL = ("image", "audio")
 
