@@ -19,7 +19,8 @@ RANKS = {
     **dict.fromkeys(("answers", "overrides", "doctor_report", "benchmark_input", "benchmark_advice"), 4),
     "serving": 5,
     **dict.fromkeys(("cli", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6),
-    **dict.fromkeys(("console_training", "console_prepare", "console_bench", "__init__", "__main__"), 6),
+    **dict.fromkeys(("console_training", "console_prepare", "console_bench", "console_avmnist"), 6),
+    **dict.fromkeys(("__init__", "__main__"), 6),
 }
 SAME_RANK = {1, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
