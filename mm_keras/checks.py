@@ -52,6 +52,13 @@ def check_rate(owner, name, value):
     return value
 
 
+def check_rates(owner, name, value):
+    """Checks one rate of all modalities, or a dict, modality name -> its own."""
+    if not isinstance(value, dict):
+        return check_rate(owner, name, value)
+    return {key: check_rate(owner, f"{name}[{key!r}]", rate) for key, rate in value.items()}
+
+
 def check_power_of_two(owner, name, value):
     check_positive_int(owner, name, value)
     if value < 2 or value & (value - 1):

@@ -11,7 +11,10 @@ from mm_keras.spec_parts import Conflict, Int, Name, Part, Rate, Units
 class Fusion(Part):
     least_modalities: ClassVar[int] = 1
 
-    modality_dropout: Rate = Field(0.2, description="Share of modalities hidden per example in training.")
+    modality_dropout: Rate | dict[Name, Rate] = Field(
+        0.2,
+        description="Share of rows in which training hides a modality; or modality -> its share.",
+    )
     dropout: Rate = Field(0.2, description="Dropout on the fused embedding.")
 
     def check_modalities(self, names):
@@ -23,6 +26,14 @@ class Fusion(Part):
                 f"only {listing(sorted(names))}",
                 "Add a modality, or choose a kind that takes one, such as `concatenate`.",
             )
+        for name in self.modality_dropout if isinstance(self.modality_dropout, dict) else ():
+            if name not in names:
+                raise Conflict(
+                    ("fusion", "modality_dropout", name),
+                    f"a name among {listing(sorted(names))}",
+                    f"`{name}`",
+                    f"{closest(name, names)}Name modalities of this spec.",
+                )
 
 
 class UnitsFusion(Fusion):

@@ -169,6 +169,7 @@ ROWS = [
                 [[1, 0, 1], [0, 1, 0]],
             ),
             ({"rate": 0.0, "seed": None}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
+            ({"rate": {"text": 0.3}, "seed": 3}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
         )
     ),
     Row(fusion.MutanFusion, {"units": 4, "width": 3, "rank": 2}, VECTORS, (4,)),

@@ -96,6 +96,21 @@ def test_the_spec_refuses_one_modality_where_the_layer_does(part):
             "Such as `fusion_layer: 2`, which fuses in the last block alone.",
         ),
         (
+            {"kind": "gated", "modality_dropout": {"image": 0.3, "txt": 0.1}},
+            "`fusion.modality_dropout.txt` expects a name among `image`, `text`. Received: `txt`. "
+            "Did you mean `text`? Name modalities of this spec.",
+        ),
+        (
+            {"kind": "registered", "layer": "a>B", "modality_dropout": {"sound": 0.1}},
+            "`fusion.modality_dropout.sound` expects a name among `image`, `text`.",
+        ),
+        (
+            {"kind": "gated", "modality_dropout": {"image": 1.0}},
+            "`fusion.modality_dropout.image` expects a number of at least 0 and below 1. "
+            "Received: image=1.0.",
+        ),
+        ({"kind": "gated", "modality_dropout": "much"}, "`fusion.modality_dropout` expects a number"),
+        (
             {"kind": "central", "hidden": []},
             "`fusion.hidden` expects a list of at least 1 whole numbers",
         ),
