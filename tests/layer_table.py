@@ -200,6 +200,16 @@ ROWS = [
         (4,),
         (5, 6, 3),
     ),
+    *(
+        Row(
+            heads.Matcher,
+            {"modalities": names, "units": 5, "temperature": temperature},
+            {"image": (4,), "text": (3,), "audio": (2,)},
+            (len(names), 5),
+            {"present": np.ones((2, 3), "float32")},
+        )
+        for names, temperature in ((["text", "audio", "image"], 0.07),)
+    ),
     Row(heads.Painter, {"height": 5, "width": 6, "channels": 2, "filters": [4, 3]}, (4,), (5, 6, 2)),
     *(Row(heads.Regressor, {**STATISTICS, "error": error}, (4,), (2,)) for error in ("huber", "mae")),
     Row(heads.TextDecoder, {"length": 3, "vocabulary_size": 7, "units": 5}, (4,), (3, 7)),
