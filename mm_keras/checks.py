@@ -1,6 +1,9 @@
 """The wording of every argument error: what was expected, what was received, how to mend it."""
 
 import difflib
+import math
+
+PRODUCT_LIMIT = 2**18  # Numbers of one example's outer product: 1 MB in float32.
 
 
 def message(owner, expected, received, fix):
@@ -47,6 +50,51 @@ def check_rate(owner, name, value):
         fix = f"Pass the share to drop, such as {name}=0.2."
         raise ValueError(message(owner, f"`{name}` in [0, 1)", f"{name}={value!r}", fix))
     return value
+
+
+def check_rates(owner, name, value):
+    """Checks one rate of all modalities, or a dict, modality name -> its own."""
+    if not isinstance(value, dict):
+        return check_rate(owner, name, value)
+    return {key: check_rate(owner, f"{name}[{key!r}]", rate) for key, rate in value.items()}
+
+
+def check_power_of_two(owner, name, value):
+    check_positive_int(owner, name, value)
+    if value < 2 or value & (value - 1):
+        nearest = max(2, 2 ** round(math.log2(value)))
+        expected = f"`{name}` to be a power of two, of at least 2"
+        raise ValueError(message(owner, expected, f"{name}={value!r}", f"Pass {name}={nearest}."))
+    return value
+
+
+def check_division(owner, name, value, of, whole):
+    """Checks that `value` divides `whole`, the value of the argument `of`."""
+    check_positive_int(owner, name, value)
+    if whole % value:
+        fix = f"Pass a {name} that divides {of}, such as {name}=1, or another {of}."
+        raise ValueError(
+            message(owner, f"`{name}` to divide `{of}`", f"{name}={value!r}, {of}={whole!r}", fix)
+        )
+    return value
+
+
+def product_fault(width, count):
+    """Returns (expected, received, fix) where an outer product of `count` vectors `[x; 1]`, each of
+    `width + 1` numbers, is too large to hold; else None."""
+    if (width + 1) ** count <= PRODUCT_LIMIT:
+        return None
+    largest = 0
+    while (largest + 2) ** count <= PRODUCT_LIMIT:
+        largest += 1
+    fix = "Take the low-rank fusion (`low_rank`), which learns the same map without the product."
+    if largest:
+        fix = f"Lower `width` to {largest} or less. {fix}"
+    expected = (
+        f"an outer product of at most {PRODUCT_LIMIT} numbers, which are (width + 1) ** {count} "
+        f"for {count} modalities"
+    )
+    return expected, f"width={width}", fix
 
 
 def check_positive(owner, name, value):

@@ -283,6 +283,7 @@ def quickstart(
 
 
 app.add_typer(cli_data.bench, name="bench")
+app.add_typer(cli_data.data, name="data")
 app.add_typer(cli_data.data_service, name="data-service")
 app.command()(cli_data.schema)
 

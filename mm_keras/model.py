@@ -2,6 +2,7 @@
 
 import keras
 
+from mm_keras.checks import closest, message
 from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, StandardizedNumbers
 from mm_keras.fusion import FUSIONS, MissingModality
 from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, Regressor, TextDecoder, VectorDecoder
@@ -39,8 +40,7 @@ def build_model(spec, data, precision=None):
     # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
     missing = MissingModality(fusion.modality_dropout, seed=seed, dtype=dtype, name="missing.modality")
     embeddings = missing({**embeddings, "present": inputs["present"]})
-    settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
-    fused = FUSIONS[fusion.kind](**settings, dtype=dtype, name=FUSED)(embeddings)
+    fused = _fuse(make_fusion(fusion, dtype), embeddings)
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
@@ -62,6 +62,32 @@ def log_mel_arguments(modality):
         "window": encoder.window,
         "hop": encoder.hop,
     }
+
+
+def make_fusion(fusion, dtype="float32"):
+    """Returns the fusion layer of a spec's part, not yet built.
+
+    Raises: ValueError, if the part names a layer that is not registered, or settings that it does not take.
+    """
+    if fusion.kind != "registered":
+        settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
+        return FUSIONS[fusion.kind](**settings, dtype=dtype, name=FUSED)
+    name = fusion.layer
+    found = keras.saving.get_registered_object(name)
+    if not isinstance(found, type) or not issubclass(found, keras.layers.Layer):
+        known = keras.saving.get_custom_objects()
+        fix = (
+            f"{closest(name, known)}Import the module that defines it before, with "
+            f'`@keras.saving.register_keras_serializable(package="{name.split(">")[0]}")` on its class.'
+        )
+        expected = "the name of a layer that is registered with Keras"
+        raise ValueError(message("fusion.layer", expected, f"`{name}`", fix))
+    try:
+        return found(**fusion.settings, dtype=dtype, name=FUSED)
+    except (TypeError, ValueError) as error:
+        expected = f"arguments that `{name}` takes, beside `dtype` and `name`"
+        fix = f"The layer says: {error}"
+        raise ValueError(message("fusion.settings", expected, f"{fusion.settings}", fix)) from error
 
 
 def make_heads(spec, fitted, dtype="float32"):
@@ -115,6 +141,17 @@ def _encode(name, modality, x, fitted, dtype, seed):
         settings.update(cell=encoder.kind)
     layer = ENCODERS[modality.kind, encoder.kind]
     return layer(**settings, dtype=dtype, name=f"{name}.encoder")(x)
+
+
+def _fuse(layer, embeddings):
+    fused = layer(embeddings)
+    shape = getattr(fused, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] is None:
+        received = type(fused).__name__ if shape is None else f"a tensor of shape {tuple(shape)}"
+        expected = "the fusion layer to return one tensor (B, D) of a known width D"
+        fix = "Pool over time in its call, and give its compute_output_shape the width."
+        raise ValueError(message("build_model", expected, received, fix))
+    return fused
 
 
 def _decoder(modality, name, units, fitted, dtype, key):

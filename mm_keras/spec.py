@@ -6,41 +6,12 @@ from pydantic import Field, model_validator
 
 from mm_keras.checks import closest, listing
 from mm_keras.spec_data import Data, Input
+from mm_keras.spec_fusion import AnyFusion, GatedFusion
 from mm_keras.spec_modalities import Modality
 from mm_keras.spec_outputs import AnyOutput
-from mm_keras.spec_parts import Conflict, Float, Int, Name, Part, Rate, Units
+from mm_keras.spec_parts import Conflict, Float, Int, Name, Part, Rate
 
 RESERVED = ("present", "embedding")
-
-
-class Fusion(Part):
-    units: Units = Field(128, description="Width of the fused embedding.")
-    modality_dropout: Rate = Field(0.2, description="Share of modalities hidden per example in training.")
-    dropout: Rate = Field(0.2, description="Dropout on the fused embedding.")
-
-
-class ConcatenateFusion(Fusion):
-    kind: Literal["concatenate"]
-
-
-class WeightedSumFusion(Fusion):
-    kind: Literal["weighted_sum"]
-    weights: Literal["scalar", "vector"] = "scalar"
-    activation: Literal["sigmoid", "tanh", "relu", "linear"] = "sigmoid"
-
-
-class MatrixProductFusion(Fusion):
-    kind: Literal["matrix_product"]
-    rank: Int = Field(16, ge=1, le=512, description="Width of each side of the product.")
-
-
-class GatedFusion(Fusion):
-    kind: Literal["gated"]
-
-
-AnyFusion = Annotated[
-    ConcatenateFusion | WeightedSumFusion | MatrixProductFusion | GatedFusion, Field(discriminator="kind")
-]
 
 
 class Training(Part):
@@ -108,6 +79,7 @@ class Spec(Part):
                     f"{closest(unknown[0], self.modalities)}Name modalities of this spec.",
                 )
             output.modalities = sorted(set(output.modalities or self.modalities))
+        self.fusion.check_modalities(self.modalities)
         self._refuse_clashes()
         self._refuse_labels_as_inputs()
         self._refuse_bucketing_of_targets()

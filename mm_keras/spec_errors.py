@@ -94,10 +94,12 @@ def _word_unknown_key(path, data, model):
 
 
 def _home_hint(key, part, alternatives, parent):
-    """Says which key of `part`, or which other kind, has a field `key`; "" if none has."""
-    for other in alternatives:
-        if key in other.model_fields:
-            return f"Only the kind `{kinds_of(other)[0]}` has it."
+    """Says which key of `part`, or which other kinds, have a field `key`; "" if none has."""
+    others = [kinds_of(other)[0] for other in alternatives if key in other.model_fields]
+    if others and "settings" in part.model_fields:
+        return "Put it under `settings`."
+    if others:
+        return f"Only the kind{'s' * (len(others) > 1)} {listing(others)} ha{'ve' if others[1:] else 's'} it."
     for name, info in part.model_fields.items():
         for kind in of_field(info).alternatives:
             if is_model(kind) and key in kind.model_fields and name not in parent:
@@ -140,6 +142,8 @@ def _word_kind(path, spot, value):
         )
     path += ("kind",)
     fix = f"{closest(value['kind'], kinds)}Choose one of them."
+    if "registered" in kinds and ">" in str(value["kind"]):
+        fix = f"Write `kind: registered` and `layer: {value['kind']}`."
     expected = f"a kind in {listing(kinds)}"
     return Fault(path, message(_dotted(path), expected, _received(path, value["kind"]), fix))
 
@@ -234,7 +238,8 @@ def _describe_one(kind, bounds=()):
         return f"one of {listing(literals)}" if len(literals) > 1 else f"`{literals[0]}`"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict:
-        return "a mapping of at least one name" if _bound(bounds, MinLen) else "a mapping, name: number"
+        kept = "number" if take_apart(arguments[1]).alternatives[0] in SCALARS else "value"
+        return "a mapping of at least one name" if _bound(bounds, MinLen) else f"a mapping, name: {kept}"
     if origin in (list, tuple):
         element = take_apart(arguments[0])
         if literals_of(element.alternatives[0]):

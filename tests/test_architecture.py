@@ -12,14 +12,15 @@ FOLDERS = ("data", "encoders", "fusion", "heads")
 RANKS = {
     "checks": 0,
     **dict.fromkeys(("spec", "spec_data", "spec_modalities", "spec_outputs", "spec_places", "spec_file"), 1),
-    **dict.fromkeys(("spec_errors", "spec_parts", "spec_augment", "log_mel", "frame_mask"), 1),
+    **dict.fromkeys(("spec_errors", "spec_parts", "spec_augment", "spec_fusion", "log_mel", "frame_mask"), 1),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     "model": 3,
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),
     **dict.fromkeys(("answers", "overrides", "doctor_report", "benchmark_input", "benchmark_advice"), 4),
     "serving": 5,
     **dict.fromkeys(("cli", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6),
-    **dict.fromkeys(("console_training", "console_prepare", "console_bench", "__init__", "__main__"), 6),
+    **dict.fromkeys(("console_training", "console_prepare", "console_bench", "console_avmnist"), 6),
+    **dict.fromkeys(("__init__", "__main__"), 6),
 }
 SAME_RANK = {1, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")

@@ -114,3 +114,39 @@ def test_a_wrong_rank_is_named_with_the_first_modality_in_sorted_order():
 
 def test_ranks_need_modalities_first():
     assert "at least 2 modalities" in sentence(checks.check_ranks, "Owner", {"a": (2, 3)}, 2, "", 2)
+
+
+@given(st.integers(1, 30))
+def test_a_power_of_two_is_returned(power):
+    assert checks.check_power_of_two("Owner", "sketch", 2**power) == 2**power
+
+
+@pytest.mark.parametrize(("value", "nearest"), [(1, 2), (3, 4), (24, 32), (1000, 1024), (1300, 1024)])
+def test_another_number_is_no_power_of_two(value, nearest):
+    text = sentence(checks.check_power_of_two, "Owner", "sketch", value)
+    expected = f"`Owner` expects `sketch` to be a power of two, of at least 2. Received: sketch={value}. "
+    assert text == expected + f"Pass sketch={nearest}."
+
+
+@given(st.integers(1, 99), st.integers(1, 99))
+def test_a_divisor_is_returned(value, times):
+    assert checks.check_division("Owner", "num_heads", value, "units", value * times) == value
+
+
+def test_another_number_is_no_divisor():
+    text = sentence(checks.check_division, "Owner", "num_heads", 3, "units", 8)
+    expected = "`Owner` expects `num_heads` to divide `units`. Received: num_heads=3, units=8. "
+    assert text == expected + "Pass a num_heads that divides units, such as num_heads=1, or another units."
+    assert "num_heads=0" in sentence(checks.check_division, "Owner", "num_heads", 0, "units", 8)
+
+
+@given(width=st.integers(1, 2000), count=st.integers(2, 24))
+def test_an_outer_product_is_refused_just_where_it_is_too_large(width, count):
+    fault = checks.product_fault(width, count)
+    assert (fault is None) == ((width + 1) ** count <= checks.PRODUCT_LIMIT)
+    if fault and "Lower" in fault[2]:
+        largest = int(fault[2].split("Lower `width` to ")[1].split()[0])
+        assert checks.product_fault(largest, count) is None
+        assert checks.product_fault(largest + 1, count) is not None
+    elif fault:
+        assert checks.product_fault(1, count) is not None

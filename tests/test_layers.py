@@ -1,16 +1,17 @@
-"""Every public layer has a test_conforms in the test file of its own name."""
+"""Every public layer stands in the table of layers, and keeps there what each layer promises."""
 
-import ast
 import re
 from pathlib import Path
 
 import keras
 import pytest
 
-from mm_keras import encoders, fusion, heads, log_mel
+import mm_keras.model
+from helpers import assert_layer
+from layer_table import ROWS
+from mm_keras import encoders, fusion, heads
 
 pytestmark = pytest.mark.core
-TESTS = Path(__file__).parent
 FOLDERS = {"encoders": encoders, "fusion": fusion, "heads": heads}
 
 
@@ -23,42 +24,68 @@ def public_classes(folder):
     return {name: value for name, value in public.items() if isinstance(value, type)}
 
 
-LAYERS = [
-    (folder, name)
-    for folder in FOLDERS
-    for name, value in public_classes(folder).items()
-    if issubclass(value, keras.layers.Layer)
-]
+def public_layers():
+    """Returns the layers that the folders name, and any other that the package registers with Keras."""
+    named = [value for folder in FOLDERS for value in public_classes(folder).values()]
+    registered = [
+        value
+        for value in keras.saving.get_custom_objects().values()
+        if isinstance(value, type) and value.__module__.split(".")[0] == mm_keras.__name__
+    ]
+    return {value for value in [*named, *registered] if issubclass(value, keras.layers.Layer)}
 
 
-def conforming_layers(path):
-    """Returns the layers that a test whose name begins with test_conforms hands to `assert_layer`."""
-    if not path.exists():
-        return set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_conforms")]
-    calls = [node for test in tests for node in ast.walk(test) if isinstance(node, ast.Call)]
-    return {
-        call.args[0].id
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "assert_layer"
-    }
+def layers_without_row(layers, rows):
+    return {layer.__name__ for layer in layers} - {row.layer.__name__ for row in rows}
 
 
-@pytest.mark.parametrize(("folder", "name"), LAYERS)
-def test_a_layer_has_its_test(folder, name):
-    assert name in conforming_layers(TESTS / folder / f"test_{snake_case(name)}.py")
+def parameters():
+    """Returns each row as a parameter: named by its layer, and marked if it is slow."""
+    marks = {True: [pytest.mark.slow], False: []}
+    names = [f"{row.layer.__name__}-{index}" for index, row in enumerate(ROWS)]
+    return [pytest.param(row, id=name, marks=marks[row.slow]) for name, row in zip(names, ROWS, strict=True)]
 
 
-def test_log_mel_has_its_test():
-    assert conforming_layers(TESTS / "test_log_mel.py") == {log_mel.LogMel.__name__}
+@pytest.mark.parametrize("row", parameters())
+def test_conforms(row, tmp_path):
+    given = (row.call_arguments, row.dtypes, row.learns)
+    assert_layer(row.layer, row.arguments, row.inputs, row.outputs, tmp_path, *given)
 
 
-def test_a_file_without_the_test_is_noticed(tmp_path):
-    assert conforming_layers(tmp_path / "test_absent.py") == set()
-    path = tmp_path / "test_other.py"
-    path.write_text("def test_value():\n    assert_layer(GatedFusion, {})\n", encoding="utf-8")
-    assert conforming_layers(path) == set()
+def test_every_public_layer_has_a_row():
+    assert layers_without_row(public_layers(), ROWS) == set()
+
+
+def test_a_layer_without_a_row_is_noticed():
+    assert {"LogMel", "GatedFusion", "Painter", "ConvStages"} <= {layer.__name__ for layer in public_layers()}
+    rows = [row for row in ROWS if row.layer.__name__ != "GatedFusion"]
+    assert layers_without_row(public_layers(), rows) == {"GatedFusion"}
+
+
+def test_each_argument_of_a_layer_has_a_value_in_one_of_its_rows():
+    given = {}
+    for row in ROWS:
+        given.setdefault(row.layer, set()).update(row.arguments)
+    for layer, names in given.items():
+        own = layer(**next(row.arguments for row in ROWS if row.layer is layer)).get_config().keys()
+        assert own - keras.layers.Layer().get_config().keys() <= names, layer.__name__
+
+
+def sections_of(layer):
+    return re.findall(
+        r"^    (Args|Call arguments|Returns|Raises|Source|Example):", layer.__doc__, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("layer", sorted(public_layers(), key=lambda layer: layer.__name__))
+def test_the_documentation_has_its_sections_in_order(layer):
+    order = ["Args", "Call arguments", "Returns", "Raises", "Source", "Example"]
+    sections = sections_of(layer)
+    assert sections == [name for name in order if name in sections]
+    needed = {"Args", "Call arguments", "Returns"}
+    if layer in fusion.FUSIONS.values():
+        needed |= {"Raises", "Source"}
+    assert needed <= set(sections)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

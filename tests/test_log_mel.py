@@ -4,16 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.log_mel import LogMel
 
 pytestmark = pytest.mark.core
 ARGUMENTS = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
-
-
-@pytest.mark.slow
-def test_conforms(tmp_path):
-    assert_layer(LogMel, ARGUMENTS, (100,), (7, 6), tmp_path)
 
 
 def mel_filters(rate, mel_bins, fft_length):

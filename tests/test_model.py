@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mm_keras.encoders import ENCODERS
 from mm_keras.fusion import FUSIONS
@@ -309,6 +310,16 @@ def test_auto_precision_is_half_on_a_gpu_alone(monkeypatch):
         {"kind": "weighted_sum", "weights": "vector", "activation": "tanh"},
         {"kind": "matrix_product", "rank": 3},
         {"kind": "gated"},
+        {"kind": "gated_unit"},
+        {"kind": "tensor", "width": 3},
+        {"kind": "low_rank", "rank": 2},
+        {"kind": "film", "conditioned": "text"},
+        {"kind": "compact_bilinear", "sketch": 64, "l2": False, "seed": 3},
+        {"kind": "factorized_bilinear", "factor": 2, "product_dropout": 0.3},
+        {"kind": "mutan", "width": 5, "rank": 2},
+        {"kind": "central", "hidden": [5, 4]},
+        {"kind": "cross_attention", "num_heads": 2, "layers": 2},
+        {"kind": "bottleneck", "num_heads": 3, "fusion_layer": 0, "bottlenecks": 2},
     ],
 )
 def test_each_fusion_joins_the_modalities(fusion):
@@ -327,7 +338,7 @@ def test_each_fusion_joins_the_modalities(fusion):
 
 def test_every_fusion_of_the_spec_is_a_layer():
     kinds = spec_of().model_json_schema()["properties"]["fusion"]["discriminator"]["mapping"]
-    assert sorted(kinds) == sorted(FUSIONS)
+    assert sorted(kinds) == sorted([*FUSIONS, "registered"])
 
 
 @pytest.mark.parametrize(
@@ -480,6 +491,73 @@ def test_modality_dropout_works_in_training_alone():
     quiet = predict(model, inputs)["label"]
     np.testing.assert_array_equal(quiet, predict(model, inputs)["label"])
     assert np.abs(np.array(model(inputs, training=True)["label"]) - quiet).max() > 1e-4
+
+
+def test_modality_dropout_takes_a_rate_for_each_modality():
+    spec = spec_of(["numbers", "vec"], ["label"], {"modality_dropout": {"vec": 0.5}})
+    missing = build(spec).get_layer("missing.modality")
+    assert missing.rate == {"vec": 0.5}
+    x = {"numbers": np.ones((64, 4)), "vec": np.ones((64, 4)), "present": np.ones((64, 2), "float32")}
+    seen = missing(x, training=True)
+    assert np.array(seen["numbers"]).all() and 0 < np.mean(seen["vec"]) < 1
+
+
+@pytest.mark.slow
+def test_training_on_rows_that_miss_modalities_is_the_masked_computation():
+    """Against the same layers, where each encoder sees those rows alone that have its modality."""
+    keras.utils.set_random_seed(7)
+    spec = spec_of()
+    model, inputs = build(spec), inputs_for(spec, batch=6)
+    names = spec.modality_names
+    present = np.ones((6, 5), "float32")
+    present[np.arange(5), np.arange(5)] = 0
+    present[4, :3] = 0
+    inputs["present"] = present
+    targets = targets_for(spec, inputs)
+    rebuilt = {key: name for key in spec.output_names for name in names if key == f"copy_{name}"}
+    weights = {
+        key: present[:, names.index(rebuilt[key])] if key in rebuilt else np.ones(6) for key in targets
+    }
+    losses = {key: head.loss() for key, head in make_heads(spec, fitted_for(spec)).items()}
+    shares = loss_weights(spec)
+
+    def gradients(outputs_of):
+        with tf.GradientTape() as tape:
+            outputs = outputs_of()
+            loss = sum(
+                shares[key] * losses[key](targets[key], x, sample_weight=weights[key])
+                for key, x in outputs.items()
+            )
+        found = tape.gradient(loss, model.trainable_variables)
+        paths = [weight.path for weight in model.trainable_variables]
+        return {path: tf.convert_to_tensor(x).numpy() for path, x in zip(paths, found, strict=True)}
+
+    encoders = {
+        name: keras.Model(model.input[name], model.get_layer(f"{name}.encoder").output) for name in names
+    }
+    tokens = model.get_layer("missing.modality").tokens
+
+    def masked():
+        embeddings = {}
+        for i, name in enumerate(names):
+            here = np.flatnonzero(present[:, i])
+            x = encoders[name](inputs[name][here], training=True)
+            absent = tf.constant(1 - present[:, i : i + 1]) * tokens[name].value
+            embeddings[name] = tf.scatter_nd(here[:, None], x, (6, x.shape[1])) + absent
+        fused = model.get_layer("fused.embedding")(embeddings)
+        return {key: model.get_layer(key)(fused) for key in spec.output_names}
+
+    expected = gradients(masked)
+    assert all(np.abs(gradient).max() > 0 for gradient in expected.values())
+    noise = inputs_for(spec, batch=6, seed=8)
+    for i, name in enumerate(names):
+        noise[name] = np.where(
+            present[:, i].reshape(-1, *[1] * (inputs[name].ndim - 1)) > 0, inputs[name], noise[name]
+        )
+    for given in (inputs, {**noise, "present": present}):
+        found = gradients(lambda given=given: model(given, training=True))
+        for path, want in expected.items():
+            np.testing.assert_allclose(found[path], want, rtol=1e-4, atol=1e-5, err_msg=path)
 
 
 def test_masks_of_the_spectrogram_work_in_training_alone():

@@ -155,7 +155,7 @@ def test_byte_order_mark_is_accepted(tmp_path):
         (
             "name: digits",
             "name: digits\nfusion: {kind: gated, rank: 3}",
-            "`rank`. Only the kind `matrix_product` has it.",
+            "`rank`. Only the kinds `matrix_product`, `low_rank`, `mutan` have it.",
         ),
         (
             "name: digits",

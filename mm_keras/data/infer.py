@@ -133,7 +133,7 @@ def _write_fusion(frame, plan, count):
         sample(frame[column][frame[column] != ""], 500).str.endswith("?").mean() > 0.5
         for column in plan.texts
     )
-    lines = ["", "# How modalities are joined: concatenate, weighted_sum, matrix_product or gated."]
+    lines = ["", "# How modalities are joined; the README lists the other kinds."]
     if count == 1:
         return [
             *lines,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.checks import check_modalities, check_rate, message
+from mm_keras.checks import check_modalities, check_rates, closest, listing, message
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -11,10 +11,11 @@ class MissingModality(keras.layers.Layer):
     """Replaces the embedding of an absent modality by a learned token.
 
     In training it also hides modalities that are there, each with probability `rate` and per example, but
-    never all of an example: of those that it drew to hide, one stays.
+    never all of an example: of those that it drew to hide, one stays, any with equal chance.
 
     Args:
-        rate: float in [0, 1). Probability that a modality is hidden in training.
+        rate: float in [0, 1), or dict, modality name -> such a float. Probability that a modality is hidden
+            in training; one that the dict does not name is never hidden.
         seed: int or None. Seed of these draws.
 
     Call arguments:
@@ -22,13 +23,14 @@ class MissingModality(keras.layers.Layer):
             "present", float tensor `(B, M)`: 1 where the modality (sorted by name) is there, else 0.
 
     Returns: dict, modality name -> tensor of the same shape, without "present".
-    Raises: ValueError, if `rate` is out of range, or "present" is not there or has another width.
+    Raises: ValueError, if `rate` is out of range or names a modality that the inputs lack, or "present" is
+        not there or has another width.
     Source: Neverova et al. 2016, arXiv:1501.00102 (ModDrop), with learned tokens in place of zeros.
     """
 
     def __init__(self, rate=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.rate = check_rate("MissingModality", "rate", rate)
+        self.rate = check_rates("MissingModality", "rate", rate)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -40,6 +42,11 @@ class MissingModality(keras.layers.Layer):
             fix = 'Pass {"image": ..., "text": ..., "present": ones of shape (B, 2)}.'
             expected = f'"present" of shape (B, {len(self.names)}), one column a modality'
             raise ValueError(message("MissingModality", expected, f"present.shape={present}", fix))
+        for name in self.rate if isinstance(self.rate, dict) else ():
+            if name not in self.names:
+                fix = f"{closest(name, self.names)}Name modalities of the inputs."
+                expected = f"`rate` of names among {listing(self.names)}"
+                raise ValueError(message("MissingModality", expected, f"`{name}`", fix))
         self.tokens = {
             name: self.add_weight(name=f"{name}_token", shape=(input_shape[name][-1],), initializer="zeros")
             for name in self.names
@@ -47,7 +54,7 @@ class MissingModality(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         present = ops.cast(inputs["present"], "float32")
-        if training and self.rate > 0:
+        if training and any(self._rates()):
             present = self._hide(present)
         outputs = {}
         for i, name in enumerate(self.names):
@@ -62,8 +69,17 @@ class MissingModality(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
+    def _rates(self):
+        """Returns the rate of each modality, in the order of `present`."""
+        if isinstance(self.rate, dict):
+            return [self.rate.get(name, 0.0) for name in self.names]
+        return [self.rate] * len(self.names)
+
     def _hide(self, present):
-        draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator) * present
-        kept = ops.cast(draws > self.rate, "float32")
-        best = ops.one_hot(ops.argmax(draws, axis=-1), len(self.names)) * present
+        rates = ops.convert_to_tensor(self._rates(), "float32")
+        draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator)
+        kept = ops.cast(draws >= rates, "float32") * present
+        # Where all are drawn, each draw is uniform below its rate: divided by it, the largest is fair.
+        fair = ops.where(present > 0, draws / ops.maximum(rates, 1e-7), -1.0)
+        best = ops.one_hot(ops.argmax(fair, axis=-1), len(self.names)) * present
         return ops.where(ops.any(kept > 0, axis=-1, keepdims=True), kept, best)

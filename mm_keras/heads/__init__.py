@@ -4,7 +4,9 @@ from mm_keras.heads.audio_decoder import AudioDecoder
 from mm_keras.heads.classifier import Classifier
 from mm_keras.heads.image_decoder import ImageDecoder
 from mm_keras.heads.log_mel_error import LogMelError
+from mm_keras.heads.matcher import Matcher
 from mm_keras.heads.painter import Painter
+from mm_keras.heads.pair_crossentropy import PairCrossentropy
 from mm_keras.heads.pixel_crossentropy import PixelCrossentropy
 from mm_keras.heads.regressor import Regressor
 from mm_keras.heads.standardized_error import StandardizedError
@@ -17,7 +19,9 @@ __all__ = [
     "Classifier",
     "ImageDecoder",
     "LogMelError",
+    "Matcher",
     "Painter",
+    "PairCrossentropy",
     "PixelCrossentropy",
     "Regressor",
     "StandardizedError",

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.encoders import DenseEncoder
-
-
-@pytest.mark.parametrize("shape", [(6,), (3, 2)])
-def test_conforms(shape, tmp_path):
-    assert_layer(DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, shape, (5,), tmp_path)
 
 
 def test_a_sequence_is_flattened_and_each_layer_rectifies():

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.encoders import ImageEncoder
-
-
-def test_conforms(tmp_path):
-    arguments = {"filters": [4, 3], "units": 5, "dropout": 0.1}
-    assert_layer(ImageEncoder, arguments, (6, 5, 3), (5,), tmp_path)
 
 
 def test_pixels_are_scaled_to_one_around_zero():

@@ -3,17 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.encoders import SequenceEncoder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "width"), [("gru", False, 3), ("lstm", False, 3), ("lstm", True, 6)]
-)
-def test_conforms(cell, bidirectional, width, tmp_path):
-    arguments = {"units": 3, "cell": cell, "bidirectional": bidirectional, "dropout": 0.1}
-    assert_layer(SequenceEncoder, arguments, (4, 2), (width,), tmp_path)
 
 
 def sigmoid(x):

@@ -3,33 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.encoders import SpectrogramEncoder
 
 cells = st.sampled_from(["gru", "lstm"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "width"), [("gru", False, 6), ("lstm", False, 6), ("gru", True, 12)]
-)
-def test_conforms(cell, bidirectional, width, tmp_path):
-    arguments = {
-        "filters": [2, 3],
-        "units": 3,
-        "cell": cell,
-        "bidirectional": bidirectional,
-        "dropout": 0.1,
-    }
-    assert_layer(SpectrogramEncoder, arguments, (9, 5), (width,), tmp_path)
-
-
-@pytest.mark.slow
-def test_conforms_with_a_mask(tmp_path):
-    # Floats, because Keras adds up the inputs of two devices, which bools refuse.
-    mask = {"mask": (np.arange(9) < np.array([[9], [4]])).astype("float32")}
-    arguments = {"filters": [2, 3], "units": 3, "bidirectional": True}
-    assert_layer(SpectrogramEncoder, arguments, (9, 5), (12,), tmp_path, mask)
 
 
 @settings(max_examples=20)

@@ -2,7 +2,6 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.encoders import SpectrogramMask
 
 FRAMES, BINS = 12, 9
@@ -21,11 +20,6 @@ def hidden_by(x, **arguments):
 def bands_of(hidden, axis):
     """Returns for each example the places along an axis that are hidden at all other places."""
     return [np.flatnonzero(example.all(axis=1 - axis)) for example in hidden]
-
-
-def test_conforms(tmp_path):
-    arguments = {"time_mask": 3, "frequency_mask": 2, "masks": 2, "seed": 7}
-    assert_layer(SpectrogramMask, arguments, (6, 5), (6, 5), tmp_path)
 
 
 def test_nothing_changes_outside_training():

@@ -3,24 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.encoders import TextEncoder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "width"), [("gru", False, 3), ("lstm", False, 3), ("gru", True, 6)]
-)
-def test_conforms(cell, bidirectional, width, tmp_path):
-    arguments = {
-        "vocabulary_size": 5,
-        "units": 3,
-        "embedding": 4,
-        "cell": cell,
-        "bidirectional": bidirectional,
-        "dropout": 0.1,
-    }
-    assert_layer(TextEncoder, arguments, (4,), (width,), tmp_path, dtypes={"inputs": "int32"})
 
 
 def sigmoid(x):

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.fusion import ConcatenateFusion
-
-
-def test_conforms(tmp_path):
-    shapes = {"image": (8,), "text": (5,), "audio": (3,)}
-    assert_layer(ConcatenateFusion, {"units": 4}, shapes, (4,), tmp_path)
 
 
 def test_sorted_modalities_pass_one_dense_layer_with_relu():

@@ -3,13 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.fusion import GatedFusion
-
-
-def test_conforms(tmp_path):
-    shapes = {"image": (8,), "text": (5,), "audio": (3,)}
-    assert_layer(GatedFusion, {"units": 4}, shapes, (4,), tmp_path)
 
 
 def gated(layer, x):

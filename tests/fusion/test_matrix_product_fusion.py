@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.fusion import MatrixProductFusion
-
-
-def test_conforms(tmp_path):
-    shapes = {"image": (8,), "text": (5,), "audio": (3,)}
-    assert_layer(MatrixProductFusion, {"units": 4, "rank": 2}, shapes, (4,), tmp_path)
 
 
 def test_scalars_are_multiplied():

@@ -4,23 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import assert_layer
 from mm_keras.fusion import MissingModality
 
 NAMES = ("audio", "image", "text")
 HIDDEN, SHOWN = -1.0, 1.0
-
-
-def test_conforms(tmp_path):
-    present = np.array([[1, 0, 1], [0, 1, 0]], "float32")
-    shapes = {"image": (4,), "text": (3, 2), "audio": (3,)}
-    assert_layer(MissingModality, {"rate": 0.5, "seed": 3}, shapes, shapes, tmp_path, {"present": present})
-
-
-def test_the_seed_may_be_none(tmp_path):
-    present = np.array([[1, 0], [0, 1]], "float32")
-    shapes = {"image": (4,), "text": (3,)}
-    assert_layer(MissingModality, {}, shapes, shapes, tmp_path, {"present": present})
 
 
 def test_an_absent_modality_is_replaced_by_its_token():
@@ -54,11 +41,12 @@ def shown(present, rate, seed=0, training=True):
     return together == SHOWN
 
 
+rates = st.floats(0, 0.999) | st.dictionaries(st.sampled_from(NAMES), st.floats(0, 0.999))
 rows = st.lists(st.tuples(*[st.integers(0, 1)] * 3), min_size=1, max_size=8)
 
 
 @settings(max_examples=50)
-@given(present=rows, rate=st.floats(0, 0.999), seed=st.integers(0, 2**31 - 1))
+@given(present=rows, rate=rates, seed=st.integers(0, 2**31 - 1))
 def test_what_is_shown_was_there_and_never_is_all_hidden(present, rate, seed):
     there = np.array(present, bool)
     seen = shown(present, rate, seed)
@@ -82,6 +70,40 @@ def test_each_modality_is_hidden_at_the_rate():
 def test_of_those_drawn_to_hide_any_may_stay():
     seen = shown(np.ones((4000, 2)), 0.9)
     np.testing.assert_allclose(seen.mean(axis=0), 1 - (0.9 - 0.9**2 / 2), atol=0.04)
+
+
+def test_each_modality_has_its_own_rate():
+    rates = {"image": 0.6, "text": 0.1}
+    hidden = 1 - shown(np.ones((4000, 3)), rates).mean(axis=0)  # The audio is never hidden, so never are all.
+    assert hidden[0] == 0
+    np.testing.assert_allclose(hidden[1:], [0.6, 0.1], atol=0.03)
+
+
+def test_of_modalities_drawn_at_unequal_rates_any_may_stay():
+    rates = {"audio": 0.9, "image": 0.3}
+    hidden = 1 - shown(np.ones((8000, 2)), rates).mean(axis=0)
+    # Both are drawn in 0.27 of the rows, and each stays in half of them.
+    np.testing.assert_allclose(hidden, [0.9 - 0.135, 0.3 - 0.135], atol=0.02)
+
+
+def test_a_rate_of_zero_hides_nothing_and_shows_nothing_that_is_absent():
+    present = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]] * 200)
+    seen = shown(present, {"audio": 0.9, "image": 0.9})
+    assert not (seen & ~present.astype(bool)).any()
+    np.testing.assert_array_equal(seen[1:3], present[1:3].astype(bool))
+    assert seen.any(axis=1).all()
+
+
+def test_a_rate_of_an_unknown_modality_is_rejected():
+    words = (
+        "`MissingModality` expects `rate` of names among `audio`, `image`, `text`. Received: `txt`. Did you"
+    )
+    with pytest.raises(ValueError, match=words):
+        shown(np.ones((2, 3)), {"txt": 0.1})
+    with pytest.raises(
+        ValueError, match=r"expects `rate\['text'\]` in \[0, 1\). Received: rate\['text'\]=1.5"
+    ):
+        MissingModality({"text": 1.5})
 
 
 def test_examples_and_steps_draw_anew():

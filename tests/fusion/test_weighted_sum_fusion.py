@@ -1,18 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from helpers import assert_layer
+from helpers import randomised
 from mm_keras.fusion import WeightedSumFusion
-
-
-@pytest.mark.parametrize(
-    ("weights", "activation"), [("scalar", "sigmoid"), ("vector", "tanh"), ("vector", "linear")]
-)
-def test_conforms(weights, activation, tmp_path):
-    shapes = {"image": (8,), "text": (5,), "audio": (3,)}
-    arguments = {"units": 4, "weights": weights, "activation": activation}
-    assert_layer(WeightedSumFusion, arguments, shapes, (4,), tmp_path)
-
 
 X = {"a": np.array([[1.0, -2.0]]), "b": np.array([[3.0]])}
 KERNELS = [np.eye(2), np.array([[1.0, -1.0]])]
@@ -28,6 +20,23 @@ def test_scalar_weights_scale_a_whole_modality(activation, sigma):
     layer.set_weights([*KERNELS, np.array([2.0]), np.array([-0.5]), np.array([0.25, 0.5])])
     expected = sigma(np.array([[2 * 1 - 0.5 * 3 + 0.25, 2 * -2 - 0.5 * -3 + 0.5]]))
     np.testing.assert_allclose(layer(X), expected, rtol=1e-6)
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 1000),
+    per=st.sampled_from(["scalar", "vector"]),
+    widths=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+)
+def test_any_number_of_modalities_follows_the_formula(seed, per, widths):
+    random = np.random.default_rng(seed)
+    x = {f"m{i}": random.normal(size=(3, width)) for i, width in enumerate(widths)}
+    layer = WeightedSumFusion(2, weights=per)
+    layer.build({name: array.shape for name, array in x.items()})
+    w = randomised(layer, seed)
+    assert all(w[f"{name}_weight"].shape == ((1,) if per == "scalar" else (2,)) for name in x)
+    total = w["bias"] + sum(w[f"{name}_weight"] * (x[name] @ w[f"{name}_kernel"]) for name in x)
+    np.testing.assert_allclose(layer(x), 1 / (1 + np.exp(-total)), rtol=1e-5, atol=1e-6)
 
 
 def test_vector_weights_scale_each_unit():

@@ -1,16 +1,10 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.heads import AudioDecoder, LogMelError
 from mm_keras.log_mel import LogMel
 
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
-
-
-def test_conforms(tmp_path):
-    arguments = {"frames": 5, "log_mel": LOG_MEL, "filters": [4, 3]}
-    assert_layer(AudioDecoder, arguments, (4,), (5, 6), tmp_path)
 
 
 def test_the_painted_plane_is_time_by_frequency():

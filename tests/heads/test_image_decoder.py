@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.heads import ImageDecoder, PixelCrossentropy
-
-
-def test_conforms(tmp_path):
-    arguments = {"height": 5, "width": 6, "channels": 3, "filters": [4, 3]}
-    assert_layer(ImageDecoder, arguments, (4,), (5, 6, 3), tmp_path)
 
 
 def test_a_plane_of_logits_becomes_pixels():

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import assert_layer
 from mm_keras.heads import TextDecoder, TokenCrossentropy
-
-
-def test_conforms(tmp_path):
-    arguments = {"length": 3, "vocabulary_size": 7, "units": 5}
-    assert_layer(TextDecoder, arguments, (4,), (3, 7), tmp_path)
 
 
 def test_each_position_adds_its_own_vector():

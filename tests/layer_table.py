@@ -1,0 +1,222 @@
+"""Every public layer of the package, with the arguments and shapes that the cross-cutting tests use."""
+
+import dataclasses
+
+import numpy as np
+
+from mm_keras import encoders, frame_mask, fusion, heads, log_mel
+
+VECTORS = {"image": (8,), "text": (5,), "audio": (3,)}
+SEQUENCES = {"text": (3, 5), "audio": (4, 3)}
+# Numbers, as Keras averages a batch over devices (keras-team/keras#20585) and booleans have no mean.
+MASKS = {
+    "text": np.array([[1, 1, 0], [1, 0, 0]], "float32"),
+    "audio": np.array([[0, 1, 1, 0], [0, 0, 0, 0]], "float32"),
+}
+CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
+STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
+LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One case of a layer: what `assert_layer` is called with. A slow one takes longer than 2 s.
+
+    A layer that does not learn gives booleans, through which no gradient passes.
+    """
+
+    layer: type
+    arguments: dict
+    inputs: dict | tuple
+    outputs: dict | tuple
+    call_arguments: dict | None = None
+    dtypes: dict | None = None
+    slow: bool = False
+    learns: bool = True
+
+
+def _recurrent(cell, bidirectional):
+    return {"units": 3, "cell": cell, "bidirectional": bidirectional, "dropout": 0.1}
+
+
+ROWS = [
+    # Encoders.
+    Row(encoders.ConvStages, {"filters": [4, 3]}, (5, 6, 2), (2, 2, 3)),
+    Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (6,), (5,)),
+    Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
+    Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
+    *(
+        Row(encoders.SequenceEncoder, _recurrent(cell, both), (4, 2), (width,), slow=True)
+        for cell, both, width in (("gru", False, 3), ("lstm", False, 3), ("lstm", True, 6))
+    ),
+    *(
+        Row(
+            encoders.SpectrogramEncoder, {"filters": [2, 3], **_recurrent(*kind)}, (9, 5), (width,), slow=True
+        )
+        for *kind, width in (("gru", False, 6), ("lstm", False, 6), ("gru", True, 12))
+    ),
+    Row(
+        encoders.SpectrogramEncoder,
+        {"filters": [2, 3], **_recurrent("gru", True)},
+        (4, 5),
+        (12,),
+        {"mask": MASKS["audio"]},
+        slow=True,
+    ),
+    Row(
+        encoders.SpectrogramMask,
+        {"time_mask": 3, "frequency_mask": 2, "masks": 2, "seed": 7},
+        (6, 5),
+        (6, 5),
+    ),
+    Row(encoders.StandardizedFeatures, STATISTICS, (2,), (2,)),
+    Row(encoders.StandardizedFeatures, STATISTICS, (3, 2), (3, 2)),
+    Row(encoders.StandardizedNumbers, STATISTICS, (2,), (4,)),
+    *(
+        Row(
+            encoders.TextEncoder,
+            {"vocabulary_size": 5, "embedding": 4, **_recurrent(*kind)},
+            (4,),
+            (width,),
+            dtypes={"inputs": "int32"},
+            slow=True,
+        )
+        for *kind, width in (("gru", False, 3), ("lstm", False, 3), ("gru", True, 6))
+    ),
+    # Fusion.
+    Row(fusion.AttentionBlock, {"units": 4, "num_heads": 2, "dropout": 0.1}, (3, 4), (3, 4)),
+    Row(
+        fusion.AttentionBlock,
+        {"units": 4, "num_heads": 1, "dropout": 0.0},
+        (3, 4),
+        (3, 4),
+        {"context": CONTEXT, "mask": MASKS["audio"]},
+    ),
+    Row(
+        fusion.BottleneckFusion,
+        {"units": 4, "num_heads": 2, "layers": 2, "fusion_layer": 1, "bottlenecks": 2, "block_dropout": 0.1},
+        {"numbers": (3,), "text": (3, 5)},
+        (4,),
+        slow=True,
+    ),
+    Row(
+        fusion.BottleneckFusion,
+        {"units": 4, "num_heads": 2, "layers": 1, "fusion_layer": 0},
+        SEQUENCES,
+        (4,),
+        {"mask": MASKS},
+        slow=True,
+    ),
+    Row(fusion.CentralFusion, {"units": 4, "hidden": [5, 3]}, VECTORS, (4,)),
+    Row(
+        fusion.CompactBilinearFusion,
+        {"units": 4, "sketch": 16, "signed_sqrt": True, "l2": True, "seed": 3},
+        VECTORS,
+        (4,),
+    ),
+    Row(
+        fusion.CompactBilinearFusion,
+        {"units": 4, "sketch": 8, "signed_sqrt": False, "l2": False, "seed": None},
+        VECTORS,
+        (4,),
+    ),
+    Row(fusion.ConcatenateFusion, {"units": 4}, VECTORS, (4,)),
+    Row(
+        fusion.CrossAttentionFusion,
+        {"units": 4, "num_heads": 2, "layers": 2, "self_layers": 1, "block_dropout": 0.1},
+        {"image": (4,), "text": (3, 5)},
+        (4,),
+        slow=True,
+    ),
+    Row(
+        fusion.CrossAttentionFusion,
+        {"units": 4, "num_heads": 2},
+        SEQUENCES,
+        (4,),
+        {"mask": MASKS},
+        slow=True,
+    ),
+    Row(
+        fusion.FactorizedBilinearFusion,
+        {"units": 4, "factor": 2, "product_dropout": 0.1, "signed_sqrt": True, "l2": True},
+        VECTORS,
+        (4,),
+    ),
+    Row(
+        fusion.FactorizedBilinearFusion,
+        {"units": 4, "factor": 1, "signed_sqrt": False, "l2": False},
+        VECTORS,
+        (4,),
+    ),
+    Row(fusion.FilmFusion, {"units": 4}, VECTORS, (4,)),
+    Row(fusion.FilmFusion, {"units": 4, "conditioned": "image"}, VECTORS, (4,)),
+    Row(fusion.GatedFusion, {"units": 4}, VECTORS, (4,)),
+    Row(fusion.GatedUnitFusion, {"units": 4}, VECTORS, (4,)),
+    Row(fusion.LowRankFusion, {"units": 4, "rank": 3}, VECTORS, (4,)),
+    Row(fusion.MatrixProductFusion, {"units": 4, "rank": 2}, VECTORS, (4,)),
+    *(
+        Row(
+            fusion.MissingModality,
+            arguments,
+            shapes,
+            shapes,
+            {"present": np.array(present, "float32")},
+        )
+        for arguments, shapes, present in (
+            (
+                {"rate": 0.5, "seed": 3},
+                {"image": (4,), "text": (3, 2), "audio": (3,)},
+                [[1, 0, 1], [0, 1, 0]],
+            ),
+            ({"rate": 0.0, "seed": None}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
+            ({"rate": {"text": 0.3}, "seed": 3}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
+        )
+    ),
+    Row(fusion.MutanFusion, {"units": 4, "width": 3, "rank": 2}, VECTORS, (4,)),
+    Row(fusion.TensorFusion, {"units": 4, "width": 2}, VECTORS, (4,)),
+    *(
+        Row(
+            fusion.WeightedSumFusion,
+            {"units": 4, "weights": weights, "activation": activation},
+            VECTORS,
+            (4,),
+        )
+        for weights, activation in (("scalar", "sigmoid"), ("vector", "tanh"), ("vector", "linear"))
+    ),
+    # Heads.
+    Row(heads.AudioDecoder, {"frames": 5, "log_mel": LOG_MEL, "filters": [4, 3]}, (4,), (5, 6)),
+    *(
+        Row(
+            heads.Classifier,
+            {"num_classes": 3, "multi_label": multi_label, "label_smoothing": 0.1},
+            (4,),
+            (3,),
+        )
+        for multi_label in (False, True)
+    ),
+    Row(
+        heads.ImageDecoder,
+        {"height": 5, "width": 6, "channels": 3, "filters": [4, 3]},
+        (4,),
+        (5, 6, 3),
+    ),
+    *(
+        Row(
+            heads.Matcher,
+            {"modalities": names, "units": 5, "temperature": temperature},
+            {"image": (4,), "text": (3,), "audio": (2,)},
+            (len(names), 5),
+            {"present": np.ones((2, 3), "float32")},
+        )
+        for names, temperature in ((["text", "audio", "image"], 0.07),)
+    ),
+    Row(heads.Painter, {"height": 5, "width": 6, "channels": 2, "filters": [4, 3]}, (4,), (5, 6, 2)),
+    *(Row(heads.Regressor, {**STATISTICS, "error": error}, (4,), (2,)) for error in ("huber", "mae")),
+    Row(heads.TextDecoder, {"length": 3, "vocabulary_size": 7, "units": 5}, (4,), (3, 7)),
+    *(
+        Row(heads.VectorDecoder, {"shape": shape, **STATISTICS, "units": 5}, (4,), tuple(shape))
+        for shape in ([2], [3, 2])
+    ),
+    Row(frame_mask.FrameMask, {"stride": 16}, (100,), (7,), learns=False),
+    Row(log_mel.LogMel, LOG_MEL, (100,), (7, 6), slow=True),
+]

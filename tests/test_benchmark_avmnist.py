@@ -1,0 +1,141 @@
+"""`benchmarks/avmnist.py`: what it trains, its table, and that a stopped one goes on."""
+
+import csv
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_avmnist
+
+from mm_keras.data.avmnist import Settings, write_avmnist
+from mm_keras.fusion import FUSIONS
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    sources = tiny_avmnist.write_sources(folder / "sources")
+    write_avmnist(folder / "avmnist", **sources, settings=Settings(32, 8, 10, spectrogram=True))
+    return folder / "avmnist", sources
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("avmnist")
+
+
+@pytest.fixture
+def specs(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("avmnist_spec")
+
+
+def run_of(accuracy, subsets=None, **changed):
+    figures = {"parameters": 1000, "epoch_seconds": 2.0, "fit_seconds": 80.0, **changed}
+    return {"seed": 1, "test_accuracy": accuracy, **figures, **({"test_subsets": subsets} if subsets else {})}
+
+
+def result_of(models, **changed):
+    rows = {"train": 6000, "validation": 1000, "test": 2000}
+    figures = {"rows": rows, "preset": 4, "seeds": [7, 8], "cores": 2, "models": models}
+    return {**figures, **changed}
+
+
+def test_every_fusion_and_each_modality_alone_is_trained(specs):
+    assert specs.model_names() == ["image", "audio", *FUSIONS]
+
+
+def test_every_fusion_has_a_spec_with_the_same_encoders_and_training(specs, built):
+    folder, _ = built
+    found = {name: specs.benchmark_spec(name, folder, 3) for name in FUSIONS}
+    first = found["concatenate"]
+    for name, spec in found.items():
+        assert (spec.fusion.kind, spec.training) == (name, first.training)
+        assert spec.modalities == first.modalities
+    alone = specs.benchmark_spec("audio", folder, 3)
+    assert alone.modalities == {"audio": first.modalities["audio"]}
+    assert specs.benchmark_spec("image", folder, 3, Path("noise")).modalities["image"].augment is None
+
+
+def test_only_noises_of_train_are_copied(specs, built, tmp_path):
+    folder, sources = built
+    aside = specs.copy_train_noise(folder, sources["noise"], tmp_path / "noise")
+    with open(folder / "provenance.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    used = {split: {r["noise"] for r in rows if r["id"].startswith(split)} for split in ("train", "v", "t")}
+    copied = {path.name for path in aside.iterdir()}
+    assert copied == used["train"]
+    others = {row["noise"] for row in rows if not row["id"].startswith("train")}
+    assert others and not copied & others
+
+
+def test_the_table_has_means_deviations_and_the_best_fusion_first(benchmark):
+    subsets = {"audio": 0.8, "image": 0.6, "audio+image": 0.9}
+    models = {
+        "audio": [run_of(0.8), run_of(0.82)],
+        "gated": [run_of(0.90, subsets), run_of(0.92, subsets)],
+        "concatenate": [run_of(0.95, subsets), run_of(0.95, {**subsets, "audio": 0.7})],
+        "film": [],  # Stopped before its first run ended.
+    }
+    theirs = {"torch": "2", "models": {"late": [run_of(0.9, parameters=260922), run_of(0.9)]}}
+    table = benchmark.make_table(result_of(models, torch=theirs))
+    lines = table.splitlines()
+    assert lines[2] == "| audio alone | 81.0 ± 1.4 % |  |  | 1,000 | 2.0 | 80 |"
+    assert lines[3] == "| `concatenate` | 95.0 ± 0.0 % | 60.0 % | 75.0 % | 1,000 | 2.0 | 80 |"
+    assert lines[4] == "| `gated` | 91.0 ± 1.4 % | 60.0 % | 80.0 % | 1,000 | 2.0 | 80 |"
+    assert lines[5].startswith("| MultiBench: late fusion | 90.0 ± 0.0 % |  |  | 260,922 |")
+    assert "6,000 train, 1,000 validation, 2,000 test; preset 4; seeds 7, 8; 2 cores." in lines[-1]
+
+
+def test_one_seed_has_no_deviation(benchmark):
+    assert "| audio alone | 80.0 % |" in benchmark.make_table(result_of({"audio": [run_of(0.8)]}))
+
+
+def test_a_table_replaces_what_is_between_the_marks_alone(benchmark, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- avmnist -->\nold\n<!-- /avmnist -->\nafter\n")
+    for text in ("new\n", "newer\n"):
+        benchmark.write_between_marks(path, text)
+        assert path.read_text() == f"before\n<!-- avmnist -->\n{text}<!-- /avmnist -->\nafter\n"
+    path.write_text("no marks")
+    with pytest.raises(SystemExit, match="needs one line <!-- avmnist -->"):
+        benchmark.write_between_marks(path, "new\n")
+    assert path.read_text() == "no marks"
+
+
+@pytest.mark.slow
+def test_a_small_benchmark_runs_stops_and_goes_on(built, tmp_path):
+    folder, sources = built
+    readme, output = tmp_path / "README.md", tmp_path / "figures.json"
+    readme.write_text("<!-- avmnist -->\n<!-- /avmnist -->\n")
+
+    def run(*models):
+        command = [sys.executable, str(BENCHMARKS / "avmnist.py"), str(folder), "--models", *models]
+        command += ["--noise", str(sources["noise"]), "--seeds", "1", "2", "--epochs", "1"]
+        command += ["--output", str(output), "--readme", str(readme)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("image")
+    stopped = json.loads(output.read_text())
+    stopped["models"]["image"].pop()
+    output.write_text(json.dumps(stopped))
+    printed = run("image", "concatenate")
+    figures = json.loads(output.read_text())
+    assert figures["models"]["image"][0] == stopped["models"]["image"][0]
+    assert printed.count("image: ") == 1
+    assert [run["seed"] for run in figures["models"]["concatenate"]] == [1, 2]
+    found = figures["models"]["concatenate"][0]
+    assert found["test_subsets"].keys() == {"audio", "image", "audio+image"}
+    assert found["test_subsets"]["audio+image"] == found["test_accuracy"]
+    assert readme.read_text().count("\n| ") == 3  # Below the mark: titles, a fusion, and the image.
+    with pytest.raises(subprocess.CalledProcessError):
+        command = [sys.executable, str(BENCHMARKS / "avmnist.py"), str(folder), "--output", str(output)]
+        subprocess.run([*command, "--seeds", "5"], capture_output=True, timeout=280, check=True)
