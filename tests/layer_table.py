@@ -13,6 +13,7 @@ MASKS = {
     "text": np.array([[1, 1, 0], [1, 0, 0]], "float32"),
     "audio": np.array([[0, 1, 1, 0], [0, 0, 0, 0]], "float32"),
 }
+FRAMES = (np.arange(9) < np.array([[9], [4]])).astype("float32")
 CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
 STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
@@ -58,9 +59,9 @@ ROWS = [
     Row(
         encoders.SpectrogramEncoder,
         {"filters": [2, 3], **_recurrent("gru", True)},
-        (4, 5),
+        (9, 5),
         (12,),
-        {"mask": MASKS["audio"]},
+        {"mask": FRAMES},
         slow=True,
     ),
     Row(
