@@ -16,7 +16,7 @@ PYTEST ?=
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 INPUTS = setup.cfg pyproject.toml
-NEWEST_LAYERS = tests/encoders tests/fusion tests/heads tests/test_helpers.py
+NEWEST_LAYERS = tests/encoders tests/fusion tests/heads tests/test_helpers.py tests/test_layers.py
 
 help:
 	@echo "make quickstart   install into .venv, then: data, training, evaluation, export, prediction"

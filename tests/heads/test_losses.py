@@ -21,7 +21,10 @@ CASES = {  # name -> arguments, y_true, y_pred
 def test_every_loss_is_listed():
     public = {name: getattr(heads, name) for name in heads.__all__}
     losses = [name for name, value in public.items() if issubclass(value, keras.losses.Loss)]
-    assert sorted(CASES) == sorted(losses)
+    compares_rows = [
+        "PairCrossentropy"
+    ]  # It has no value for an example alone; its own tests are beside this.
+    assert sorted([*CASES, *compares_rows]) == sorted(losses)
 
 
 @pytest.fixture(params=CASES)
