@@ -15,7 +15,7 @@ from mm_keras.data.augment import make_augmentation
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import choose_cache, make_datasets
 from mm_keras.data.row_source import RowSource
-from mm_keras.data.transforms import read_file
+from mm_keras.data.transforms import read_unless_empty
 from mm_keras.model import build_model
 from mm_keras.training import compile_arguments
 
@@ -82,7 +82,7 @@ class _Measurement:
             texts = [row[name] for name in source.names]
             if source.in_records:
                 return tf.add_n([tf.strings.length(text) for text in texts])
-            return tf.add_n([tf.strings.length(_read(text)) for text in texts])
+            return tf.add_n([tf.strings.length(read_unless_empty(text)) for text in texts])
 
         self._measure("read the files", _map(cells, read))
         for name in source.names:
@@ -225,10 +225,6 @@ def _measure_file(cell, kind, in_records):
         return soundfile.info(file).samplerate if kind == "audio" else None
     except (OSError, UnidentifiedImageError, soundfile.LibsndfileError):
         return None
-
-
-def _read(path):
-    return tf.cond(path == "", lambda: tf.constant(""), lambda: read_file(path))
 
 
 def _map(dataset, function):

@@ -69,14 +69,21 @@ def decode_image(contents, height, width, channels, max_pixels):
     kind = tf.where(is_jpeg, 0, 1)
     if height * width <= max_pixels:
         ways.append(lambda: tf.io.decode_png(contents, channels))
-        kind = tf.where(_is_plain_png(contents, head, height, width, channels), 2, kind)
+        kind = tf.where(is_plain_png(contents, head, height, width, channels), 2, kind)
     return tf.ensure_shape(tf.switch_case(kind, ways), (height, width, channels))
 
 
-def _is_plain_png(contents, head, height, width, channels):
-    """Returns whether it is a whole PNG of this size and, for 1 channel, grey, its pixels behind its header.
+def is_plain_png(contents, head, height, width, channels):
+    """Tells which files are whole PNG of this size and, for 1 channel, grey, the pixels behind the header.
 
     Images that are made ready once are of this kind, and are then read several times as fast.
+
+    Args:
+        contents: string tensor of any shape.
+        head: uint8 tensor `(..., HEAD)`. The first bytes of each.
+        height, width, channels: int, as of `decode_image`.
+
+    Returns: bool tensor of the shape of `contents`.
     """
     # Signature, header of 13 bytes, its measures, colour type and the name of the chunk behind it.
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4) + height.to_bytes(4)
@@ -85,7 +92,7 @@ def _is_plain_png(contents, head, height, width, channels):
     counts[25] = 0xFF if channels == 1 else 0  # Grey is colour type 0.
     mask, expected = tf.constant(list(counts), tf.uint8), tf.constant(list(header), tf.uint8)
     same = tf.equal(tf.bitwise.bitwise_and(head, mask), expected)
-    return tf.reduce_all(same) & tf.equal(ending(contents, 8), PNG_END)
+    return tf.reduce_all(same, axis=-1) & tf.equal(ending(contents, 8), PNG_END)
 
 
 def _decode_jpeg(contents, head, height, width, channels, max_pixels):

@@ -11,6 +11,7 @@ STREAMED = 0x7FFFF000  # Writers that cannot seek leave 0 or a size from here on
 MOST_CHUNKS = 1000  # Before the data; a file of empty chunks must not keep a server busy.
 SLOWEST, FASTEST = 1000, 768_000  # Hz.
 MOST_SAMPLES = 64 << 20  # Of a file, all channels together.
+HEADER = 44  # Bytes before the samples of the plainest file.
 FMT = int.from_bytes(b"fmt ", "little")
 DATA = int.from_bytes(b"data", "little")
 RIFF = int.from_bytes(b"RIFF", "little")
@@ -48,31 +49,37 @@ def decode_wav(contents, rate, samples, max_samples=MOST_SAMPLES):
 
 def decode_plain_or(decode_other, contents, rate, samples, max_samples):
     """Decodes the plainest WAV file; any other contents are left to `decode_other`."""
-    plain, size = _is_plain(contents, rate, max_samples)
+    plain, size = plain_sizes(contents, rate, max_samples)
     decoded = tf.cond(
         plain, lambda: _decode_plain(contents, size, samples), lambda: outlined(decode_other, contents)
     )
     return tf.ensure_shape(decoded, (samples,))
 
 
-def _is_plain(contents, rate, max_samples):
-    """Returns whether it is 16-bit mono at `rate` Hz behind 44 bytes of header, and the size of its data.
+def plain_sizes(contents, rate, max_samples):
+    """Tells which files are 16-bit mono at `rate` Hz behind 44 bytes of header.
 
-    Most files are, and are then read several times as fast: without searching chunks or choosing a format.
+    Most are, and are then read several times as fast: without searching chunks or choosing a format.
+
+    Args:
+        contents: string tensor of any shape.
+        rate, max_samples: as of `decode_wav`.
+
+    Returns: bool tensor of that shape, and the bytes of each file's samples, int32.
     """
-    header = tf.io.decode_raw(contents, tf.int32, fixed_length=44)
+    header = tf.io.decode_raw(contents, tf.int32, fixed_length=HEADER)
     # RIFF, WAVE, fmt, its size, PCM of 1 channel, rate, 2 bytes a frame of 16 bits, data.
     expected = [RIFF, WAVE, FMT, 16, PCM | 1 << 16, rate, 2 | 16 << 16, DATA]
-    same = tf.equal(tf.gather(header, [0, 2, 3, 4, 5, 6, 8, 9]), expected)
-    size = header[10]
+    same = tf.equal(tf.gather(header, [0, 2, 3, 4, 5, 6, 8, 9], axis=-1), expected)
+    size = header[..., 10]
     most = min(2 * max_samples, (1 << 31) - 1)
-    whole = (size > 0) & (size <= tf.minimum(tf.strings.length(contents) - 44, most))
-    return tf.reduce_all(same) & whole, size
+    whole = (size > 0) & (size <= tf.minimum(tf.strings.length(contents) - HEADER, most))
+    return tf.reduce_all(same, axis=-1) & whole, size
 
 
 def _decode_plain(contents, size, samples):
     count = tf.minimum(size // 2, samples)
-    waveform = _read_16(tf.strings.substr(contents, 44, 2 * count))
+    waveform = _read_16(tf.strings.substr(contents, HEADER, 2 * count))
     return tf.pad(waveform, [[0, samples - count]])
 
 
@@ -241,7 +248,12 @@ def _read_8(part):
 
 
 def _read_16(part):
-    return tf.cast(tf.io.decode_raw(part, tf.int16), tf.float32) / 32768.0
+    return scale_16(tf.io.decode_raw(part, tf.int16))
+
+
+def scale_16(numbers):
+    """Returns 16-bit samples, int16, as float32 in [-1, 1)."""
+    return tf.cast(numbers, tf.float32) / 32768.0
 
 
 def _read_24(part):

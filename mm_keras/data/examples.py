@@ -1,5 +1,6 @@
 """Decoded files of rows: decoded once, then kept in memory or in files; or decoded anew in each epoch."""
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,7 +58,8 @@ class Examples:
             return _map(index_batches(rows, batch_size, seed, lengths), self._gatherer())
         if self.place == "file":
             records = self._records(split, seed)
-            return _batch(records, self.cache.read_batch, batch_size, seed, lengths)
+            in_batches = functools.partial(records.batch, num_parallel_calls=tf.data.AUTOTUNE)
+            return _batch(in_batches, self.cache.read_batch, batch_size, seed, lengths)
         if self.source.in_records:
             return self._stream(rows, batch_size, seed, lengths)
         places = index_batches(
@@ -80,13 +82,16 @@ class Examples:
         )
 
     def _decode_places(self, places, take, batch_size):
-        decoded = _map(_map(places, take).unbatch(), self.source.decode)
-        return decoded.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return self._decode_rows(_map(places, take).unbatch(), batch_size)
 
     def _stream(self, rows, batch_size, seed, lengths):
         drawn = seed[0] if tf.is_tensor(seed) else seed
         rows = _shuffled(self.source.dataset(rows, seed), len(rows), self.source.row_bytes, drawn)
-        return _batch(_map(rows, self.source.decode), lambda batch: batch, batch_size, drawn, lengths)
+        return self._decode_rows(rows, batch_size, drawn, lengths)
+
+    def _decode_rows(self, rows, batch_size, seed=None, lengths=None):
+        fetched = _map(rows.batch(self.source.at_once), self.source.fetch)
+        return _batch(fetched.rebatch, self.source.finish, batch_size, seed, lengths)
 
     def _gatherer(self):
         slots = tf.constant(self.slots)
@@ -123,10 +128,11 @@ def _shuffled(dataset, count, row_bytes, seed):
     return dataset if seed is None else dataset.shuffle(most, seed, reshuffle_each_iteration=True)
 
 
-def _batch(rows, read, batch_size, seed, lengths):
-    """Batches a stream; `read` turns a batch of its elements into {"row/index", modality: tensor}."""
+def _batch(in_batches, read, batch_size, seed=None, lengths=None):
+    """Batches a stream; `in_batches` gives it in batches of a size, and `read` turns one of these into
+    {"row/index", modality: tensor}."""
     if seed is None or lengths is None:
-        return _map(rows.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), read)
+        return _map(in_batches(batch_size), read)
     known = tf.constant(np.asarray(lengths, np.float32))
 
     @tf.autograph.experimental.do_not_convert
@@ -139,7 +145,7 @@ def _batch(rows, read, batch_size, seed, lengths):
         cut = sorted_batches(places, here, batch_size, drawn)
         return cut.map(lambda chosen: {name: tf.gather(x, chosen) for name, x in window.items()})
 
-    return rows.batch(batch_size * WINDOW).flat_map(part)
+    return in_batches(batch_size * WINDOW).flat_map(part)
 
 
 def open_examples(spec, manifest, place, progress=None):

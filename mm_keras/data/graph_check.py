@@ -74,8 +74,9 @@ def beginning(contents, count):
 
 
 def ending(contents, count):
-    """Returns the last `count` bytes, or all if there are fewer, as string scalar."""
-    return tf.strings.substr(contents, tf.maximum(tf.strings.length(contents) - count, 0), count)
+    """Returns the last `count` bytes, or all if there are fewer, of strings of any shape."""
+    start = tf.maximum(tf.strings.length(contents) - count, 0)
+    return tf.strings.substr(contents, start, tf.fill(tf.shape(start), count))
 
 
 def bytes_at(contents, position, count):

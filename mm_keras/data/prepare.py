@@ -59,7 +59,7 @@ def prepare(spec, folder, compression="none", resize=False, shard_size="128MB", 
         spec: Spec.
         folder: str or path. New, empty, or begun by the same call.
         compression: "none" or "gzip". Of the shards.
-        resize: bool. Write images at the spec's size, as PNG: what training sees of them, and no more.
+        resize: bool. Write images at the spec's size, as BMP: what training sees of them, and no more.
         shard_size: int or str such as "128MB". Bytes of contents after which a shard is closed.
         progress: callable or None, called with (steps done, steps in all); a row is decoded in one step and
             written in another.

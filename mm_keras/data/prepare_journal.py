@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mm_keras.checks import listing, message
 
-FORMAT = 1
+FORMAT = 2  # Of what is written.
+READABLE = (1, 2)  # Images that were resized are PNG in 1, BMP in 2.
 JOURNAL, LOCK, BUILDING, CHECKED = "journal.json", ".lock", ".building", ".checked"
 SCHEMA, CHECKSUMS, ROWS = "schema.json", "checksums.json", "rows.parquet"
 SPEC, QUARANTINE = "spec.yaml", "quarantine.csv"

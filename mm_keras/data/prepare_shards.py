@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from mm_keras.checks import message
 from mm_keras.data import transforms
+from mm_keras.data.decode_batch import encode_bmp
 from mm_keras.data.prepare_journal import BUILDING, Shard, keep_on_disk, no_room, sha256_of
 from mm_keras.data.records import RecordWriter
 
 COMPRESSIONS = {"none": "", "gzip": "GZIP"}
-AS_IT_WAS, PNG, PCM16 = "as it was", "png", "pcm16"  # What is stored of a file.
+AS_IT_WAS, BMP, PCM16 = "as it was", "bmp", "pcm16"  # What is stored of a file.
 AT_ONCE = 16  # Rows that pass from the readers to the shard in one step; files may be large.
 SHUFFLED = 512  # Rows among which those of a stream, not of single files, are shuffled.
 
@@ -35,7 +36,7 @@ def describe_columns(modalities, resize):
         if modality.kind == "audio":
             entry |= {"stored": PCM16, "rate": modality.rate, "samples": modality.samples}
         elif modality.kind == "image" and resize:
-            entry |= {"stored": PNG, "size": list(modality.size), "channels": modality.channels}
+            entry |= {"stored": BMP, "size": list(modality.size), "channels": modality.channels}
         known = columns.setdefault(modality.column, entry)
         if {**known, "modality": name} != entry:
             known = {"kind": modality.kind, "stored": AS_IT_WAS, "modality": known["modality"]}
@@ -160,7 +161,7 @@ def _row_reader(source, columns):
 def _reader(source, column, entry):
     """Returns the function that gives what is stored of a row's file, "" of none."""
     names = [name for name in source.names if source.columns[name] == column]
-    store = {AS_IT_WAS: _keep, PNG: _as_png, PCM16: _as_pcm16}[entry["stored"]]
+    store = {AS_IT_WAS: _keep, BMP: _as_bmp, PCM16: _as_pcm16}[entry["stored"]]
 
     def read(row):
         cell = row[names[0]]
@@ -175,9 +176,9 @@ def _keep(source, entry, cell):
     return cell if source.in_records else transforms.read_file(cell)
 
 
-def _as_png(source, entry, cell):
-    # Not deflated: half as large again, and read in half of the time. A shard may be compressed as a whole.
-    return tf.io.encode_png(source.decode_cell(entry["modality"], cell), compression=0)
+def _as_bmp(source, entry, cell):
+    # Not packed: of these, as of plain WAV, a batch is decoded at once. A shard may be packed as a whole.
+    return encode_bmp(source.decode_cell(entry["modality"], cell))
 
 
 def _as_pcm16(source, entry, cell):

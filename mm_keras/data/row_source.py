@@ -1,5 +1,6 @@
 """Where the files of rows come from: paths or record shards; and how a row is decoded."""
 
+import functools
 import hashlib
 import json
 import os
@@ -10,10 +11,13 @@ import tensorflow as tf
 
 from mm_keras.data import transforms
 from mm_keras.data.cells import as_arrow
+from mm_keras.data.decode_batch import decode_batch, decode_few, is_plain, is_small
 from mm_keras.data.records import read_records
 
 READERS = 8  # Shards that are read in turn where rows are shuffled.
 CHUNK = 65_536  # Strings that are Python objects at one time.
+FEW = 8  # Rows that are read and decoded in one step: one by one, a step costs more than a small file.
+LOOKED_AT = 8  # Files that tell whether a modality's files are plain.
 
 
 class RowSource:
@@ -34,6 +38,9 @@ class RowSource:
         records = manifest.records
         self.in_records = bool(records) and any(c in records.columns for c in self.columns.values())
         self._decode_row = tf.function(self._decode, autograph=False)
+        self._fetchers = {
+            name: tf.function(functools.partial(self._fetch, name), autograph=False) for name in self.names
+        }
 
     @property
     def names(self):
@@ -103,6 +110,63 @@ class RowSource:
     def decode(self, row):
         """Decodes a row of `dataset`; its graph is traced once for all splits."""
         return {"row/index": row["row/index"], **self._decode_row({name: row[name] for name in self.names})}
+
+    @functools.cached_property
+    def plain(self):
+        """Modalities whose files, as far as some of them show, `decode_batch` decodes at once; sorted."""
+        return [name for name in self.names if self._looks(is_plain, name, self.limits.max_samples)]
+
+    @functools.cached_property
+    def at_once(self):
+        """Rows that `fetch` takes in one step: a few where all of their files are quickly read."""
+        small = all(name in self.plain or self._looks(is_small, name) for name in self.names)
+        return FEW if small else 1
+
+    @tf.autograph.experimental.do_not_convert
+    def fetch(self, rows):
+        """Reads at most `at_once` rows of `dataset`, and decodes all but the modalities of `plain`."""
+        count = tf.size(rows["row/index"])
+        fetched = {"row/index": rows["row/index"]}
+        for name in self.names:
+            if name in self.plain and self.in_records:
+                fetched[name] = rows[name]
+                continue
+            cells = tf.pad(rows[name], [[0, self.at_once - count]], constant_values="")
+            cells = tf.ensure_shape(cells, [self.at_once])
+            fetched[name] = self._fetchers[name](cells)[:count]
+        return fetched
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(self, batch):
+        """Decodes what `fetch` left of the rows of a batch."""
+        return {**batch, **{name: self._decode_many(decode_batch, name, batch[name]) for name in self.plain}}
+
+    def _fetch(self, name, cells):
+        contents = cells
+        if not self.in_records:
+            contents = tf.stack([transforms.read_unless_empty(cell) for cell in tf.unstack(cells)])
+        return contents if name in self.plain else self._decode_many(decode_few, name, contents)
+
+    def _decode_many(self, decode, name, contents):
+        return decode(contents, self.modalities[name], self.limits.max_pixels, self.limits.max_samples)
+
+    def _looks(self, kind, name, *limits):
+        """Returns whether some files of a modality are all of a kind."""
+        modality = self.modalities[name]
+        if modality.kind == "features":
+            return False
+        with tf.init_scope():  # It may be asked while a graph is traced.
+            return bool(tf.reduce_all(kind(self._some(name), modality, self.limits.max_pixels, *limits)))
+
+    def _some(self, name):
+        """Returns the contents of some files of a modality, string `(n,)`."""
+        if self.in_records:
+            rows = self.dataset(np.arange(len(self.manifest.lines))).take(LOOKED_AT)
+            return tf.constant([row[name] for row in rows.as_numpy_iterator()], tf.string)
+        cells = self.manifest.cells[name]
+        places = np.flatnonzero(cells != "")
+        chosen = places[np.linspace(0, len(places) - 1, min(LOOKED_AT, len(places)), dtype=int)]
+        return tf.constant([tf.io.read_file(cells[place]).numpy() for place in chosen], tf.string)
 
     def _decode(self, row):
         return {name: self.decode_cell(name, row[name]) for name in self.names}

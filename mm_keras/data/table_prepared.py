@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from mm_keras.checks import listing, message
-from mm_keras.data.prepare_journal import CHECKSUMS, FORMAT, ROWS, SCHEMA, sha256_of
+from mm_keras.data.prepare_journal import CHECKSUMS, READABLE, ROWS, SCHEMA, sha256_of
 from mm_keras.data.records import Records
 from mm_keras.data.table import ManifestError, Table, text_column
 
@@ -89,10 +89,11 @@ def read_schema(folder):
         fix = "Run the same `mm-keras prepare` again: it goes on where it stopped."
         raise ManifestError(message(str(folder), "a finished prepared folder", f"no {SCHEMA}", fix))
     schema = _read_json(folder, SCHEMA)
-    if schema.get("format") != FORMAT:
+    if schema.get("format") not in READABLE:
         fix = "Prepare the data again with this version of mm_keras."
         received = f"format={schema.get('format')!r}"
-        raise ManifestError(message(str(folder / SCHEMA), f"format {FORMAT}", received, fix))
+        expected = f"format {READABLE[0]} or {READABLE[1]}"
+        raise ManifestError(message(str(folder / SCHEMA), expected, received, fix))
     return schema
 
 

@@ -63,6 +63,11 @@ def read_file(path):
         return tf.identity(contents)
 
 
+def read_unless_empty(path):
+    """Returns the bytes of the file at `path`, a string scalar; "" of "", which is not read."""
+    return tf.cond(path == "", lambda: tf.constant(""), lambda: read_file(path))
+
+
 def decode_cell(contents, modality, max_pixels, served=False, max_samples=64 * 2**20):
     """Decodes one file's bytes, a string scalar, as its modality wants it; "" gives zeros.
 

@@ -250,6 +250,25 @@ def test_wav_files_are_decoded_without_python(tiny_manifest, monkeypatch):
     assert np.std(next(iter(data.test))[0]["audio"]) > 0
 
 
+def test_plain_sounds_are_decoded_once_a_batch_and_odd_ones_among_them_too(folder):
+    paths = sorted(folder.glob("**/*.wav"))
+    random = np.random.default_rng(3)
+    for place, path in enumerate(paths):
+        sound = random.uniform(-0.5, 0.5, (100 + place, 1))
+        soundfile.write(path, sound, 8000, "PCM_16")
+    spec = {"modalities": ("audio", "numbers", "vec"), "cache": "none"}
+    plain = quick(folder / "manifest.csv", **spec)
+    assert plain.source.plain == ["audio"]
+    looked_at, odd = plain.source.manifest.cells["audio"], paths[1]
+    soundfile.write(odd, random.uniform(-0.5, 0.5, (100, 2)), 8000, "PCM_24")
+    mixed, kept = (quick(folder / "manifest.csv", **{**spec, "cache": cache}) for cache in ("none", "memory"))
+    mixed.source.plain = ["audio"]
+    assert str(odd) in looked_at
+    for split in ("train", "validation", "test"):
+        before, after = (concatenate(getattr(data, split)) for data in (kept, mixed))
+        tf.nest.map_structure(np.testing.assert_array_equal, before, after)
+
+
 @pytest.mark.parametrize("name", ["index", "real", "label_2", "weight"])
 def test_a_modality_may_have_any_name(tiny_manifest, name):
     spec = tiny.quick_spec(tiny_manifest, modalities=("numbers",))

@@ -96,6 +96,10 @@ def test_batches_from_shards_equal_those_from_files(tiny_manifest, tmp_path):
         before, after = (batches_of(getattr(data, split)) for data in (from_files, from_shards))
         assert_equal(before, after, close=("audio",))
         assert from_shards.rows[split].tolist() == from_files.rows[split].tolist()
+    spec.data.cache = "none"
+    streamed = make_datasets(spec)
+    assert streamed.source.plain == ["audio", "image"]
+    assert_equal(batches_of(streamed.validation), batches_of(from_shards.validation))
     rows, there = from_files.rows["test"], 0
     sounds, same = (
         np.concatenate([batch[0]["audio"] for batch in batches_of(data.test)])
@@ -352,7 +356,7 @@ def test_files_that_two_modalities_read_differently_stay_as_they_are():
     stored = {"kind": "image", "stored": "as it was", "modality": "image"}
     assert describe_columns({"image": MODALITIES["image"], "small": other}, True) == {"image": stored}
     same = describe_columns({"image": MODALITIES["image"], "same": MODALITIES["image"]}, True)
-    assert same["image"] == {**stored, "stored": "png", "size": [8, 8], "channels": 3}
+    assert same["image"] == {**stored, "stored": "bmp", "size": [8, 8], "channels": 3}
 
 
 def test_a_table_without_files_has_no_shards(folder, tmp_path):
@@ -377,6 +381,13 @@ def test_damage_is_found(prepared, tmp_path):
     shard.write_bytes(content[:-1])
     with pytest.raises(ManifestError, match=r"`train-00000.tfrecord` missing or changed"):
         read_prepared(target)
+
+
+def test_the_format_before_this_one_is_read(prepared, tmp_path):
+    target = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    schema = json.loads((target / "schema.json").read_text())
+    (target / "schema.json").write_text(json.dumps({**schema, "format": 1}))
+    assert len(read_prepared(target).frame) == tiny.ROWS
 
 
 def test_another_format_is_refused(prepared, tmp_path):
