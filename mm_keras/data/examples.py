@@ -11,7 +11,7 @@ from mm_keras.data.file_cache import FORMAT, CacheWriter, open_cache
 from mm_keras.data.findings import check_limit
 from mm_keras.data.fitting import Moments
 from mm_keras.data.order import epoch_batches, index_batches, sorted_batches
-from mm_keras.data.row_source import RowSource
+from mm_keras.data.row_source import FEW, RowSource
 from mm_keras.data.sequence_lengths import SequenceLengths
 
 AT_ONCE = 64  # Rows that pass from the decoders to where they are kept, in one step.
@@ -90,8 +90,12 @@ class Examples:
         return self._decode_rows(rows, batch_size, drawn, lengths)
 
     def _decode_rows(self, rows, batch_size, seed=None, lengths=None):
-        fetched = _map(rows.batch(self.source.at_once), self.source.fetch)
-        return _batch(fetched.rebatch, self.source.finish, batch_size, seed, lengths)
+        if self.source.is_small:
+            in_batches = _map(rows.batch(FEW), self.source.fetch_few).rebatch
+        else:
+            fetched = _map(rows, self.source.fetch)
+            in_batches = functools.partial(fetched.batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return _batch(in_batches, self.source.finish, batch_size, seed, lengths)
 
     def _gatherer(self):
         slots = tf.constant(self.slots)

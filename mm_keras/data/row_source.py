@@ -38,8 +38,10 @@ class RowSource:
         records = manifest.records
         self.in_records = bool(records) and any(c in records.columns for c in self.columns.values())
         self._decode_row = tf.function(self._decode, autograph=False)
-        self._fetchers = {
-            name: tf.function(functools.partial(self._fetch, name), autograph=False) for name in self.names
+        self._fetch_row = tf.function(self._fetch, autograph=False)
+        self._few_fetchers = {
+            name: tf.function(functools.partial(self._fetch_few, name), autograph=False)
+            for name in self.names
         }
 
     @property
@@ -117,23 +119,27 @@ class RowSource:
         return [name for name in self.names if self._looks(is_plain, name, self.limits.max_samples)]
 
     @functools.cached_property
-    def at_once(self):
-        """Rows that `fetch` takes in one step: a few where all of their files are quickly read."""
-        small = all(name in self.plain or self._looks(is_small, name) for name in self.names)
-        return FEW if small else 1
+    def is_small(self):
+        """Whether all files of a row are read so quickly that a step should take a few rows."""
+        return all(name in self.plain or self._looks(is_small, name) for name in self.names)
 
     @tf.autograph.experimental.do_not_convert
-    def fetch(self, rows):
-        """Reads at most `at_once` rows of `dataset`, and decodes all but the modalities of `plain`."""
+    def fetch(self, row):
+        """Reads a row of `dataset`, and decodes all but the modalities of `plain`."""
+        return {"row/index": row["row/index"], **self._fetch_row({name: row[name] for name in self.names})}
+
+    @tf.autograph.experimental.do_not_convert
+    def fetch_few(self, rows):
+        """Does with at most `FEW` rows what `fetch` does with one."""
         count = tf.size(rows["row/index"])
         fetched = {"row/index": rows["row/index"]}
         for name in self.names:
             if name in self.plain and self.in_records:
                 fetched[name] = rows[name]
                 continue
-            cells = tf.pad(rows[name], [[0, self.at_once - count]], constant_values="")
-            cells = tf.ensure_shape(cells, [self.at_once])
-            fetched[name] = self._fetchers[name](cells)[:count]
+            cells = tf.pad(rows[name], [[0, FEW - count]], constant_values="")
+            cells = tf.ensure_shape(cells, [FEW])
+            fetched[name] = self._few_fetchers[name](cells)[:count]
         return fetched
 
     @tf.autograph.experimental.do_not_convert
@@ -141,7 +147,14 @@ class RowSource:
         """Decodes what `fetch` left of the rows of a batch."""
         return {**batch, **{name: self._decode_many(decode_batch, name, batch[name]) for name in self.plain}}
 
-    def _fetch(self, name, cells):
+    def _fetch(self, row):
+        read = tf.identity if self.in_records else transforms.read_unless_empty
+        return {
+            name: read(row[name]) if name in self.plain else self.decode_cell(name, row[name])
+            for name in self.names
+        }
+
+    def _fetch_few(self, name, cells):
         contents = cells
         if not self.in_records:
             contents = tf.stack([transforms.read_unless_empty(cell) for cell in tf.unstack(cells)])
