@@ -1,10 +1,10 @@
-"""How fast a machine decodes files with nothing else done to them: what no input from raw files surpasses.
+"""How fast a machine decodes files with nothing else done to them: a bound of input from large files.
 
     python benchmarks/input_codecs.py manifest.csv --seconds 4
 
 A process a core decodes files that it read before: images by libjpeg and libpng (Pillow), a JPEG of at least
-twice the model's size at half of it; FLAC by dr_flac (miniaudio); WAV by a copy. Nothing is resized, checked,
-converted or batched. Prints rows a second as JSON.
+twice the model's size at half of it; FLAC by dr_flac (miniaudio). WAV is taken as it is. Nothing is resized,
+checked, converted or batched. Prints rows a second as JSON.
 """
 
 import argparse

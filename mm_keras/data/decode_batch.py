@@ -25,6 +25,7 @@ def is_plain(contents, modality, max_pixels, max_samples):
 
     Returns: bool tensor `(B,)`. "", which is no file, is plain too.
     """
+    contents = tf.convert_to_tensor(contents, tf.string)
     lengths = tf.strings.length(contents)
     if modality.kind == "audio":
         plain, sizes = plain_sizes(contents, modality.rate, max_samples)
@@ -45,6 +46,7 @@ def is_small(contents, modality, max_pixels):
 
     Returns: bool tensor `(B,)`.
     """
+    contents = tf.convert_to_tensor(contents, tf.string)
     empty = tf.equal(contents, "")
     if modality.kind != "image" or modality.size[0] * modality.size[1] > max_pixels:
         return empty
@@ -66,13 +68,11 @@ def decode_batch(contents, modality, max_pixels, max_samples):
     read = _read_bmp if modality.kind == "image" else _read_wav
     examples = read(contents, modality)
     odd = tf.where(~is_plain(contents, modality, max_pixels, max_samples))
+    decode = _decoder(modality, max_pixels, max_samples)
 
     def replace():
-        decoded = tf.map_fn(
-            lambda cell: transforms.decode_cell(cell, modality, max_pixels, max_samples=max_samples),
-            tf.gather_nd(contents, odd),
-            fn_output_signature=tf.TensorSpec(modality.example_shape, examples.dtype),
-        )
+        signature = tf.TensorSpec(modality.example_shape, examples.dtype)
+        decoded = tf.map_fn(decode, tf.gather_nd(contents, odd), fn_output_signature=signature)
         return tf.tensor_scatter_nd_update(examples, odd, decoded)
 
     return tf.cond(tf.equal(tf.size(odd), 0), lambda: examples, replace)
@@ -88,13 +88,10 @@ def decode_few(contents, modality, max_pixels, max_samples):
     Returns: tensor `(N, ...)`.
     Raises: tf.errors.InvalidArgumentError, at run time, as `transforms.decode_cell`.
     """
-
-    def decode(cell):
-        return transforms.decode_cell(cell, modality, max_pixels, max_samples=max_samples)
+    decode = tf.function(_decoder(modality, max_pixels, max_samples), autograph=False)  # Traced once.
 
     def decode_any():
-        traced = tf.function(decode, autograph=False)
-        return tf.stack([traced(cell) for cell in tf.unstack(contents)])
+        return tf.stack([decode(cell) for cell in tf.unstack(contents)])
 
     if modality.kind != "image":
         return decode_any()
@@ -110,6 +107,10 @@ def decode_few(contents, modality, max_pixels, max_samples):
     return tf.cond(tf.reduce_all(small), decode_png, decode_any)
 
 
+def _decoder(modality, max_pixels, max_samples):
+    return lambda cell: transforms.decode_cell(cell, modality, max_pixels, max_samples=max_samples)
+
+
 def encode_bmp(pixels):
     """Writes an image as BMP, rows from the top, not packed: a batch of them is decoded at once.
 
@@ -121,21 +122,18 @@ def encode_bmp(pixels):
     height, width, channels = pixels.shape
     header, size = _describe_bmp(height, width, channels)
     rows = tf.reshape(pixels[..., ::-1], (height, width * channels))  # Blue first.
-    rows = tf.pad(rows, [[0, 0], [0, _row_bytes(width, channels) - width * channels]])
+    rows = tf.pad(rows, [[0, 0], [0, size // height - width * channels]])
     # The last field of a serialised tensor is its content.
     serialized = tf.io.serialize_tensor(rows)
     content = tf.strings.substr(serialized, tf.strings.length(serialized) - size, size)
     return tf.strings.join([header, content])
 
 
-def _row_bytes(width, channels):
-    return -(-width * channels // 4) * 4
-
-
 def _describe_bmp(height, width, channels):
     """Returns what stands before the pixels, and the bytes of the pixels."""
     palette = GREY_PALETTE if channels == 1 else b""
-    start, size = 54 + len(palette), height * _row_bytes(width, channels)
+    row = -(-width * channels // 4) * 4  # A multiple of 4 bytes.
+    start, size = 54 + len(palette), height * row
     header = struct.pack("<2sIHHI", b"BM", start + size, 0, 0, start)
     header += struct.pack("<IiiHHII", 40, width, -height, 1, 8 * channels, 0, size)
     header += struct.pack("<iiII", 0, 0, len(palette) // 4, 0)

@@ -58,8 +58,7 @@ class Examples:
             return _map(index_batches(rows, batch_size, seed, lengths), self._gatherer())
         if self.place == "file":
             records = self._records(split, seed)
-            in_batches = functools.partial(records.batch, num_parallel_calls=tf.data.AUTOTUNE)
-            return _batch(in_batches, self.cache.read_batch, batch_size, seed, lengths)
+            return _batch(_batcher(records), self.cache.read_batch, batch_size, seed, lengths)
         if self.source.in_records:
             return self._stream(rows, batch_size, seed, lengths)
         places = index_batches(
@@ -93,8 +92,7 @@ class Examples:
         if self.source.is_small:
             in_batches = _map(rows.batch(FEW), self.source.fetch_few).rebatch
         else:
-            fetched = _map(rows, self.source.fetch)
-            in_batches = functools.partial(fetched.batch, num_parallel_calls=tf.data.AUTOTUNE)
+            in_batches = _batcher(_map(rows, self.source.fetch))
         return _batch(in_batches, self.source.finish, batch_size, seed, lengths)
 
     def _gatherer(self):
@@ -130,6 +128,10 @@ def _shuffled(dataset, count, row_bytes, seed):
     """Shuffles a stream of rows within a buffer of bounded memory."""
     most = max(min(count, SHUFFLE_BYTES // max(row_bytes, 1)), 1)
     return dataset if seed is None else dataset.shuffle(most, seed, reshuffle_each_iteration=True)
+
+
+def _batcher(dataset):
+    return functools.partial(dataset.batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _batch(in_batches, read, batch_size, seed=None, lengths=None):

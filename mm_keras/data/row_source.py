@@ -38,11 +38,7 @@ class RowSource:
         records = manifest.records
         self.in_records = bool(records) and any(c in records.columns for c in self.columns.values())
         self._decode_row = tf.function(self._decode, autograph=False)
-        self._fetch_row = tf.function(self._fetch, autograph=False)
-        self._few_fetchers = {
-            name: tf.function(functools.partial(self._fetch_few, name), autograph=False)
-            for name in self.names
-        }
+        self._fetch_cells = tf.function(self._fetch_few, autograph=False)
 
     @property
     def names(self):
@@ -108,25 +104,23 @@ class RowSource:
         columns = sorted(set(self.columns.values()))
         return read_records(self.manifest.records, columns, readers, seed=shuffle, prepare=name_contents)
 
-    @tf.autograph.experimental.do_not_convert
-    def decode(self, row):
-        """Decodes a row of `dataset`; its graph is traced once for all splits."""
-        return {"row/index": row["row/index"], **self._decode_row({name: row[name] for name in self.names})}
-
     @functools.cached_property
     def plain(self):
         """Modalities whose files, as far as some of them show, `decode_batch` decodes at once; sorted."""
-        return [name for name in self.names if self._looks(is_plain, name, self.limits.max_samples)]
+        return [name for name in self.names if self._looks[name][0]]
 
     @functools.cached_property
     def is_small(self):
         """Whether all files of a row are read so quickly that a step should take a few rows."""
-        return all(name in self.plain or self._looks(is_small, name) for name in self.names)
+        return all(name in self.plain or self._looks[name][1] for name in self.names)
 
-    @tf.autograph.experimental.do_not_convert
+    def decode(self, row):
+        """Decodes a row of `dataset`; its graph is traced once for all splits."""
+        return self._decode_but((), row)
+
     def fetch(self, row):
         """Reads a row of `dataset`, and decodes all but the modalities of `plain`."""
-        return {"row/index": row["row/index"], **self._fetch_row({name: row[name] for name in self.names})}
+        return self._decode_but(tuple(self.plain), row)
 
     @tf.autograph.experimental.do_not_convert
     def fetch_few(self, rows):
@@ -139,7 +133,7 @@ class RowSource:
                 continue
             cells = tf.pad(rows[name], [[0, FEW - count]], constant_values="")
             cells = tf.ensure_shape(cells, [FEW])
-            fetched[name] = self._few_fetchers[name](cells)[:count]
+            fetched[name] = self._fetch_cells(name, cells)[:count]
         return fetched
 
     @tf.autograph.experimental.do_not_convert
@@ -147,11 +141,15 @@ class RowSource:
         """Decodes what `fetch` left of the rows of a batch."""
         return {**batch, **{name: self._decode_many(decode_batch, name, batch[name]) for name in self.plain}}
 
-    def _fetch(self, row):
+    @tf.autograph.experimental.do_not_convert
+    def _decode_but(self, left, row):
+        cells = {name: row[name] for name in self.names}
+        return {"row/index": row["row/index"], **self._decode_row(left, cells)}
+
+    def _decode(self, left, cells):
         read = tf.identity if self.in_records else transforms.read_unless_empty
         return {
-            name: read(row[name]) if name in self.plain else self.decode_cell(name, row[name])
-            for name in self.names
+            name: read(cell) if name in left else self.decode_cell(name, cell) for name, cell in cells.items()
         }
 
     def _fetch_few(self, name, cells):
@@ -163,26 +161,31 @@ class RowSource:
     def _decode_many(self, decode, name, contents):
         return decode(contents, self.modalities[name], self.limits.max_pixels, self.limits.max_samples)
 
-    def _looks(self, kind, name, *limits):
-        """Returns whether some files of a modality are all of a kind."""
-        modality = self.modalities[name]
-        if modality.kind == "features":
-            return False
+    @functools.cached_property
+    def _looks(self):
+        """Modality -> (whether some of its files all are `is_plain`, whether they all are `is_small`)."""
+        looks, limits = {}, self.limits
         with tf.init_scope():  # It may be asked while a graph is traced.
-            return bool(tf.reduce_all(kind(self._some(name), modality, self.limits.max_pixels, *limits)))
+            for name, contents in self._read_some().items():
+                modality = self.modalities[name]
+                plain = is_plain(contents, modality, limits.max_pixels, limits.max_samples)
+                small = is_small(contents, modality, limits.max_pixels)
+                looks[name] = [bool(contents) and bool(tf.reduce_all(here)) for here in (plain, small)]
+        return looks
 
-    def _some(self, name):
-        """Returns the contents of some files of a modality, string `(n,)`."""
+    def _read_some(self):
+        """Returns the contents of some files, modality -> list of bytes; without those that are missing."""
         if self.in_records:
             rows = self.dataset(np.arange(len(self.manifest.lines))).take(LOOKED_AT)
-            return tf.constant([row[name] for row in rows.as_numpy_iterator()], tf.string)
-        cells = self.manifest.cells[name]
-        places = np.flatnonzero(cells != "")
-        chosen = places[np.linspace(0, len(places) - 1, min(LOOKED_AT, len(places)), dtype=int)]
-        return tf.constant([tf.io.read_file(cells[place]).numpy() for place in chosen], tf.string)
-
-    def _decode(self, row):
-        return {name: self.decode_cell(name, row[name]) for name in self.names}
+            rows = list(rows.as_numpy_iterator())
+            return {name: [row[name] for row in rows if row[name]] for name in self.names}
+        some = {}
+        for name in self.names:
+            cells = self.manifest.cells[name]
+            places = np.flatnonzero(cells != "")
+            chosen = places[np.linspace(0, len(places) - 1, min(LOOKED_AT, len(places)), dtype=int)]
+            some[name] = [tf.io.read_file(cells[place]).numpy() for place in chosen]
+        return some
 
     def decode_cell(self, name, cell):
         """Decodes one path, or contents in records; "" gives zeros."""

@@ -259,11 +259,10 @@ def test_plain_sounds_are_decoded_once_a_batch_and_odd_ones_among_them_too(folde
     spec = {"modalities": ("audio", "numbers", "vec"), "cache": "none"}
     plain = quick(folder / "manifest.csv", **spec)
     assert plain.source.plain == ["audio"]
-    looked_at, odd = plain.source.manifest.cells["audio"], paths[1]
+    odd = [cell for cell in plain.source.manifest.cells["audio"] if cell][1]  # Not among those looked at.
     soundfile.write(odd, random.uniform(-0.5, 0.5, (100, 2)), 8000, "PCM_24")
     mixed, kept = (quick(folder / "manifest.csv", **{**spec, "cache": cache}) for cache in ("none", "memory"))
-    mixed.source.plain = ["audio"]
-    assert str(odd) in looked_at
+    assert mixed.source.plain == ["audio"]
     for split in ("train", "validation", "test"):
         before, after = (concatenate(getattr(data, split)) for data in (kept, mixed))
         tf.nest.map_structure(np.testing.assert_array_equal, before, after)
