@@ -39,6 +39,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs Keras's TensorFlow backend"))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes get a number for a name: files made while tests are collected may hold the time of writing,
+    and pytest-xdist wants the same names from each of its processes."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Each test begins with the same seeds and with float32, whatever the one before it did."""
