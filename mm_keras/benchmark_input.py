@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mm_keras.benchmark_advice import advise, conversion_of, input_from
 from mm_keras.data.augment import make_augmentation
+from mm_keras.data.examples import AT_ONCE, Examples
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import choose_cache, make_datasets
 from mm_keras.data.row_source import RowSource
@@ -45,8 +46,8 @@ def measure_input(spec, seconds=2.0, model=True, progress=None):
     read = len(manifest.lines) / (time.perf_counter() - began)
     measured = _Measurement(spec, manifest, seconds, progress or (lambda name: None))
     measured.speeds["read the table"] = read
-    measured.measure_files()
     measured.measure_batches()
+    measured.measure_files()
     step = measured.measure_step() if model else None
     return measured.result(step)
 
@@ -71,49 +72,16 @@ class _Measurement:
         random = np.random.default_rng(spec.training.seed)
         self.rows = np.sort(random.choice(rows, most, replace=False))
 
-    def measure_files(self):
-        """Reads and decodes files, each modality alone and all together."""
-        source = self.source
-        if not source.names:
-            return
-        cells = source.dataset(self.rows)
-
-        def read(row):
-            texts = [row[name] for name in source.names]
-            if source.in_records:
-                return tf.add_n([tf.strings.length(text) for text in texts])
-            return tf.add_n([tf.strings.length(read_unless_empty(text)) for text in texts])
-
-        self._measure("read the files", _map(cells, read))
-        for name in source.names:
-            self._measure_decoding(cells, name)
-        self._measure("decode all", _map(cells, source.decode))
-
-    def _measure_decoding(self, cells, name):
-        """Decodes one modality; and again as it is in the files, to know what its conversion costs."""
-        cells = _map(cells, lambda row: row[name]).filter(lambda cell: cell != "")
-        if next(iter(cells), None) is None:
-            return
-        self._measure(f"decode {name}", _map(cells, lambda cell: self.source.decode_cell(name, cell)))
-        modality = self.source.modalities[name]
-        own = _own_settings(cells.take(LOOKED_AT), modality, self.source.in_records)
-        if own:
-            modalities = {**self.spec.modalities, name: modality.model_copy(update=own)}
-            other = RowSource(self.manifest, modalities, self.spec.data)
-            label = f"decode {name} without {conversion_of(own)}"
-            self._measure(label, _map(cells, lambda cell: other.decode_cell(name, cell)))
-            self.without[name] = own
-
     def measure_batches(self):
         """Measures what stands behind the decoders: both caches, augmentation, the last steps to inputs."""
         with tempfile.TemporaryDirectory() as folder:
             data = None
             for place in ("file", "memory") if self.source.names else ("memory",):
                 data = self._datasets(place, folder, data and data.preprocessor)
-                self._measure(input_from(place), data.train.repeat(), batched=True)
+                self._measure(input_from(place), data.train.repeat())
             if self.source.names:
                 decoding = self._datasets("none", folder, data.preprocessor)
-                self._measure(input_from("none"), decoding.train.repeat(), batched=True)
+                self._measure(input_from("none"), decoding.train.repeat())
         self.data = data
         size = min(self.spec.training.batch_size, len(data.rows["train"]))
         rows = data.rows["train"][:size]
@@ -121,12 +89,59 @@ class _Measurement:
         ready = tf.data.Dataset.from_tensors(batch).repeat()
         finish = data.preprocessor.finish
         finished = ready.map(lambda batch: finish(batch, batch["present"]), tf.data.AUTOTUNE)
-        self._measure("finish batches", finished, batched=True)
+        self._measure("finish batches", finished)
         augment = make_augmentation(self.spec.modalities, data.manifest.root)
         if augment is not None:
             seed = tf.constant([1, self.spec.training.seed])
             changed = ready.map(lambda batch: augment(batch, seed), tf.data.AUTOTUNE)
-            self._measure("augment", changed, batched=True)
+            self._measure("augment", changed)
+
+    def measure_files(self):
+        """Reads and decodes files, each modality alone and all together, as training does."""
+        source = self._source(self.source.modalities)
+        if not source.names:
+            return
+        rows = self._present(source.names)
+
+        def read(row):
+            texts = [row[name] for name in source.names]
+            if source.in_records:
+                return tf.add_n([tf.strings.length(text) for text in texts])
+            return tf.add_n([tf.strings.length(read_unless_empty(text)) for text in texts])
+
+        self._measure("read the files", _map(source.dataset(rows), read).batch(AT_ONCE).repeat())
+        for name in source.names:
+            self._measure_decoding(name)
+        self._measure("decode all", self._decoded(source, rows))
+
+    def _measure_decoding(self, name):
+        """Decodes one modality; and again as it is in the files, to know what its conversion costs."""
+        rows = self._present([name])
+        if not len(rows):
+            return
+        source = self._source({name: self.source.modalities[name]})
+        self._measure(f"decode {name}", self._decoded(source, rows))
+        cells = [row[name] for row in source.dataset(rows).take(LOOKED_AT).as_numpy_iterator()]
+        own = _own_settings(cells, source.modalities[name], source.in_records)
+        if own:
+            other = self._source({name: source.modalities[name].model_copy(update=own)})
+            self._measure(f"decode {name} without {conversion_of(own)}", self._decoded(other, rows))
+            self.without[name] = own
+
+    def _decoded(self, source, rows):
+        """Returns batches of decoded rows: in each epoch many are decoded at once, for a cache one by one."""
+        if self.place == "none":
+            return Examples("none", source, {"train": rows}).batches("train", AT_ONCE).repeat()
+        return _map(source.dataset(rows), source.decode).batch(AT_ONCE).repeat()
+
+    def _present(self, names):
+        """Returns the rows that hold a file of any of some modalities and can be decoded, ascending."""
+        rows, cells = np.sort(self.data.rows["train"]), sorted(self.data.manifest.cells)
+        present = self.data.manifest.present[rows][:, [cells.index(name) for name in names]]
+        return rows[present.any(axis=1)]
+
+    def _source(self, modalities):
+        return RowSource(self.data.manifest, modalities, self.spec.data)
 
     def measure_step(self):
         """Returns the examples/s of the training step on a batch that lies ready."""
@@ -192,10 +207,8 @@ class _Measurement:
         )
         return make_datasets(spec, preprocessor=preprocessor, manifest=manifest)
 
-    def _measure(self, name, dataset, batched=False):
+    def _measure(self, name, dataset):
         self.progress(name)
-        if not batched:
-            dataset = dataset.ignore_errors().map(lambda *x: True).batch(16).repeat()
         elements = iter(dataset.prefetch(tf.data.AUTOTUNE))
         for _ in range(WARM):
             next(elements)
@@ -207,7 +220,7 @@ class _Measurement:
 
 def _own_settings(cells, modality, in_records):
     """Returns the size or rate that files have in common, if it is not the modality's; else None."""
-    found = {_measure_file(cell, modality.kind, in_records) for cell in cells.as_numpy_iterator()}
+    found = {_measure_file(cell, modality.kind, in_records) for cell in cells}
     if len(found) != 1 or (own := found.pop()) is None:
         return None
     if modality.kind == "image":

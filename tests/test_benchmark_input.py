@@ -1,10 +1,14 @@
 """The stages of a spec's input, and what is said of them."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import tiny
 
 from mm_keras.benchmark_advice import advise
 from mm_keras.benchmark_input import measure_input
+from mm_keras.data.row_source import RowSource
 
 FILES = {"read the table", "read the files", "decode image", "decode audio", "decode all"}
 WHOLE = {"all, from the file cache", "all, from the memory cache", "all, decoding in each epoch"}
@@ -92,3 +96,21 @@ def test_every_stage_of_a_spec_is_measured(tiny_manifest, tmp_path):
     assert result["input"] == speeds["all, from the memory cache"] and result["step"] == speeds["train"]
     assert sum(result["shares"].values()) == pytest.approx(1)
     assert list(tmp_path.iterdir()) == []  # It leaves no cache behind.
+
+
+@pytest.mark.slow
+def test_decoding_without_a_cache_is_measured_as_epochs_do_it_whatever_files_are_broken(
+    tiny_manifest, tmp_path, monkeypatch
+):
+    folder = tmp_path / "data"
+    shutil.copytree(Path(tiny_manifest).parent, folder)
+    broken = sorted(folder.rglob("*.wav"))[0]
+    broken.write_bytes(b"RIFF")
+    spec = tiny.tiny_spec(folder / Path(tiny_manifest).name, ("image", "audio"), cache="none", max_bad=0.5)
+    at_once = []
+    original = RowSource.finish
+    monkeypatch.setattr(RowSource, "finish", lambda self, rows: at_once.append(self) or original(self, rows))
+    result = measure_input(spec, seconds=0.01, model=False)
+    assert {"decode image", "decode audio"} <= result["shares"].keys()
+    assert {tuple(source.names) for source in at_once} == {("audio",), ("image",), ("audio", "image")}
+    assert sum(result["shares"].values()) == pytest.approx(1)
