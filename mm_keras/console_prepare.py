@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mm_keras.console import duration, make_list, show_commands, show_paths, size
 
-STORED = {"as it was": "the files as they are", "png": "PNG", "pcm16": "16-bit WAV"}
+STORED = {"as it was": "the files as they are", "bmp": "BMP", "png": "PNG", "pcm16": "16-bit WAV"}
 
 
 def show_prepared(out, result):

@@ -2,9 +2,12 @@
 
 import io
 
+import pytest
+import tiny
 from rich.console import Console
 
 from mm_keras.console_prepare import show_checked, show_prepared
+from mm_keras.data.prepare import prepare
 
 RESULT = {
     "folder": "/data/my digits",
@@ -13,7 +16,7 @@ RESULT = {
     "bytes": 2_500_000,
     "bad_rows": 0,
     "columns": {
-        "photo": {"kind": "image", "stored": "png", "modality": "photo", "size": [8, 12], "channels": 1},
+        "photo": {"kind": "image", "stored": "bmp", "modality": "photo", "size": [8, 12], "channels": 1},
         "[red]sound": {"kind": "audio", "stored": "pcm16", "modality": "s", "rate": 16000, "samples": 8000},
         "vector": {"kind": "features", "stored": "as it was", "modality": "vector"},
     },
@@ -33,7 +36,7 @@ def test_a_prepared_folder_is_shown_with_what_it_holds_and_what_to_type_next():
     text = "\n".join(line.rstrip() for line in printed(show_prepared, RESULT).splitlines())
     for part in (
         "1,200 train, 34 validation\n",
-        "Files   photo: image, PNG, 8 x 12",
+        "Files   photo: image, BMP, 8 x 12",
         "[red]sound: audio, 16-bit WAV, 16,000 Hz, up to 0.5 s",
         "vector: features, the files as they are",
         "3, 2.5 MB\n",
@@ -43,6 +46,15 @@ def test_a_prepared_folder_is_shown_with_what_it_holds_and_what_to_type_next():
     ):
         assert part in text
     assert "bad rows" not in text and "finished before" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resize", [False, True])
+def test_what_prepare_returns_is_shown(resize, tiny_manifest, tmp_path):
+    spec = tiny.tiny_spec(tiny_manifest, ("image", "audio", "vec"))
+    text = printed(show_prepared, prepare(spec, tmp_path / "prepared", resize=resize))
+    assert f"image: image, {'BMP, 8 x 8' if resize else 'the files as they are'}" in text
+    assert "audio: audio, 16-bit WAV" in text and "vec: features, the files as they are" in text
 
 
 def test_bad_rows_and_what_was_there_before_are_told():
