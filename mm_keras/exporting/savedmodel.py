@@ -17,25 +17,27 @@ def write_saved_model(model, spec, preprocessor, folder):
     archive = keras.export.ExportArchive()
     archive.track(model)
     raw, tensors = preprocessor.raw_spec(), preprocessor.tensor_spec()
-    embed = embedding_model(model)
-
-    def answer(inputs):
-        return preprocessor.answers(model(preprocessor.tensors(inputs), training=False))
-
-    def reconstruct(inputs):
-        outputs = model(preprocessor.tensors(inputs), training=False)
-        return preprocessor.reconstructions(outputs)
-
+    prepare = _traced(preprocessor.tensors, raw)
+    run = _traced(lambda inputs: model(inputs, training=False), tensors)
+    embed = _traced(lambda inputs: embedding_model(model)(inputs, training=False), tensors)
     endpoints = {
-        "serving_default": (answer, raw),
-        "tensors": (lambda inputs: model(inputs, training=False), tensors),
-        "embed": (lambda inputs: embed(preprocessor.tensors(inputs), training=False), raw),
+        "serving_default": (lambda inputs: preprocessor.answers(run(prepare(inputs))), raw),
+        "tensors": (run, tensors),
+        "embed": (lambda inputs: embed(prepare(inputs)), raw),
     }
     if spec.of_kind("autoencoder"):
-        endpoints["reconstruct"] = (reconstruct, raw)
+        endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
     for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)
+
+
+def _traced(function, signature):
+    """Returns `function` of one structure of tensors as a graph, built once.
+
+    Saving builds the graph of each endpoint twice, and most of it is the same in all of them.
+    """
+    return tf.function(function, input_signature=[signature], autograph=False).get_concrete_function()
 
 
 def write_static_model(model, preprocessor, folder):
@@ -43,8 +45,6 @@ def write_static_model(model, preprocessor, folder):
     archive = keras.export.ExportArchive()
     archive.track(model)
     signature = preprocessor.tensor_spec(batch_size=1)
-    call = tf.function(
-        lambda inputs: model(inputs, training=False), input_signature=[signature], autograph=False
-    )
-    archive.add_endpoint("serving_default", call)
+    run = _traced(lambda inputs: model(inputs, training=False), signature)
+    archive.add_endpoint("serving_default", tf.function(run, input_signature=[signature], autograph=False))
     archive.write_out(str(folder), verbose=False)

@@ -329,3 +329,15 @@ def test_a_process_that_is_killed_leaves_a_hidden_folder_alone(tiny_manifest, tm
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".staging-") and (left / "serving/saved_model.pb").is_file()
+
+
+def test_the_endpoints_share_one_graph_of_preprocessing(quick, tmp_path, monkeypatch):
+    spec, data, model = quick
+    built = []
+    tensors = type(data.preprocessor).tensors
+    monkeypatch.setattr(
+        type(data.preprocessor), "tensors", lambda self, raw: built.append(raw) or tensors(self, raw)
+    )
+    write_saved_model(model, spec, data.preprocessor, tmp_path)
+    assert len(built) == 1
+    assert len(tf.saved_model.load(str(tmp_path)).signatures) > 2
