@@ -5,48 +5,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mm_keras.spec_augment import AudioAugment, ImageAugment, TextAugment
-from mm_keras.spec_parts import ColumnName, Conflict, Float, Int, Part, Rate, Units, refuse_repetition
-
-
-class ConvEncoder(Part):
-    kind: Literal["conv"] = "conv"
-    filters: list[Units] = Field([32, 64, 128], min_length=1, description="Filters of each Conv2D stage.")
-    units: Units = Field(128, description="Width of the embedding.")
-    dropout: Rate = 0.2
-
-
-class RecurrentTextEncoder(Part):
-    kind: Literal["gru", "lstm"] = "gru"
-    embedding: Units = Field(64, description="Width of a token's embedding.")
-    units: Units = 64
-    bidirectional: bool = False
-    dropout: Rate = 0.2
-
-
-class ConvRecurrentEncoder(Part):
-    kind: Literal["conv_recurrent"] = "conv_recurrent"
-    mel_bins: Units = 40
-    window: Float = Field(0.025, gt=0, description="Window in seconds.")
-    hop: Float = Field(0.010, gt=0, description="Step between windows in seconds.")
-    filters: list[Units] = Field([16, 32, 64], min_length=1, description="Filters of each Conv2D stage.")
-    cell: Literal["gru", "lstm"] = "gru"
-    units: Units = 64
-    bidirectional: bool = False
-    dropout: Rate = 0.2
-
-
-class DenseEncoder(Part):
-    kind: Literal["dense"] = "dense"
-    units: Units = 64
-    layers: Int = Field(2, ge=1, le=16)
-    dropout: Rate = 0.2
-
-
-class RecurrentFeaturesEncoder(Part):
-    kind: Literal["gru", "lstm"]
-    units: Units = 64
-    bidirectional: bool = False
-    dropout: Rate = 0.2
+from mm_keras.spec_encoders import (
+    ConvEncoder,
+    ConvRecurrentEncoder,
+    DenseEncoder,
+    RecurrentFeaturesEncoder,
+    RecurrentTextEncoder,
+)
+from mm_keras.spec_parts import ColumnName, Conflict, Float, Int, Part, Units, refuse_repetition
 
 
 class Example(Part):
