@@ -1,10 +1,15 @@
 """The parts of a spec that say how a modality is encoded."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from mm_keras.spec_parts import Float, Int, Part, Rate, Units
+
+Pooling = Annotated[
+    Literal["last", "mean", "max", "mean_max", "attention"],
+    Field(description="How the steps of a sequence become one vector."),
+]
 
 
 class ConvEncoder(Part):
@@ -20,6 +25,7 @@ class RecurrentTextEncoder(Part):
     units: Units = 64
     bidirectional: bool = False
     dropout: Rate = 0.2
+    pooling: Pooling = "last"
 
 
 class ConvRecurrentEncoder(Part):
@@ -32,6 +38,7 @@ class ConvRecurrentEncoder(Part):
     units: Units = 64
     bidirectional: bool = False
     dropout: Rate = 0.2
+    pooling: Pooling = "mean_max"
 
 
 class DenseEncoder(Part):
@@ -46,3 +53,4 @@ class RecurrentFeaturesEncoder(Part):
     units: Units = 64
     bidirectional: bool = False
     dropout: Rate = 0.2
+    pooling: Pooling = "last"

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mm_keras import encoders, frame_mask, fusion, heads, log_mel
+from mm_keras import encoders, frame_mask, fusion, heads, log_mel, sequence_pooling
 
 VECTORS = {"image": (8,), "text": (5,), "audio": (3,)}
 SEQUENCES = {"text": (3, 5), "audio": (4, 3)}
@@ -36,8 +36,14 @@ class Row:
     learns: bool = True
 
 
-def _recurrent(cell, bidirectional):
-    return {"units": 3, "cell": cell, "bidirectional": bidirectional, "dropout": 0.1}
+def _recurrent(cell, bidirectional, pooling="last"):
+    return {
+        "units": 3,
+        "cell": cell,
+        "bidirectional": bidirectional,
+        "dropout": 0.1,
+        "pooling": pooling,
+    }
 
 
 ROWS = [
@@ -47,18 +53,22 @@ ROWS = [
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
     Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
     *(
-        Row(encoders.SequenceEncoder, _recurrent(cell, both), (4, 2), (width,), slow=True)
-        for cell, both, width in (("gru", False, 3), ("lstm", False, 3), ("lstm", True, 6))
+        Row(encoders.SequenceEncoder, _recurrent(*kind), (4, 2), (width,), slow=True)
+        for *kind, width in (("gru", False, 3), ("lstm", False, "mean", 3), ("lstm", True, 6))
     ),
     *(
         Row(
             encoders.SpectrogramEncoder, {"filters": [2, 3], **_recurrent(*kind)}, (9, 5), (width,), slow=True
         )
-        for *kind, width in (("gru", False, 6), ("lstm", False, 6), ("gru", True, 12))
+        for *kind, width in (
+            ("gru", False, "mean_max", 6),
+            ("lstm", False, "last", 3),
+            ("gru", True, "mean_max", 12),
+        )
     ),
     Row(
         encoders.SpectrogramEncoder,
-        {"filters": [2, 3], **_recurrent("gru", True)},
+        {"filters": [2, 3], **_recurrent("gru", True, "mean_max")},
         (9, 5),
         (12,),
         {"mask": FRAMES},
@@ -82,7 +92,7 @@ ROWS = [
             dtypes={"inputs": "int32"},
             slow=True,
         )
-        for *kind, width in (("gru", False, 3), ("lstm", False, 3), ("gru", True, 6))
+        for *kind, width in (("gru", False, 3), ("lstm", False, "attention", 3), ("gru", True, 6))
     ),
     # Fusion.
     Row(fusion.AttentionBlock, {"units": 4, "num_heads": 2, "dropout": 0.1}, (3, 4), (3, 4)),
@@ -220,4 +230,19 @@ ROWS = [
     ),
     Row(frame_mask.FrameMask, {"stride": 16}, (100,), (7,), learns=False),
     Row(log_mel.LogMel, LOG_MEL, (100,), (7, 6), slow=True),
+    *(
+        Row(
+            sequence_pooling.SequencePooling,
+            {"pooling": pooling},
+            (4, 3),
+            (6 if pooling == "mean_max" else 3,),
+            {"mask": mask} if mask is not None else None,
+        )
+        for pooling, mask in (
+            ("last", MASKS["audio"]),
+            ("mean", None),
+            ("mean_max", MASKS["audio"]),
+            ("attention", MASKS["audio"]),
+        )
+    ),
 ]

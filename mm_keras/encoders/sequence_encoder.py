@@ -4,47 +4,58 @@ import keras
 
 from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
 from mm_keras.encoders.standardized_features import steps_before_padding
-from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
+from mm_keras.encoders.text_encoder import CELLS, recurrent_layer, width_of
+from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class SequenceEncoder(keras.layers.Layer):
-    """Reads a sequence of feature vectors with a recurrent layer; its last state is the embedding.
+    """Reads a sequence of feature vectors with a recurrent layer; by default its last state is the embedding.
 
     Args:
         units: int > 0. Width of the recurrent state.
         cell: "gru" or "lstm".
         bidirectional: bool. Read both ways; the embedding is then `2 * units` wide.
-        dropout: float in [0, 1). Dropout on the state.
+        dropout: float in [0, 1). Dropout on the embedding.
+        pooling: str. "last": the last state, of each direction. Else what `SequencePooling` makes of all
+            states; "mean_max" doubles their width.
 
     Call arguments:
         inputs: float tensor `(B, T, D)`. Trailing steps of zeros alone are padding and masked, but
             never the first step.
 
-    Returns: float tensor `(B, units)`, or `(B, 2 * units)` if bidirectional.
+    Returns: float tensor `(B, D)`: `units`, twice that if bidirectional, and twice that with "mean_max".
     Raises: ValueError, if an argument is out of range or the input is not `(B, T, D)`.
     Source: Cho et al. 2014, arXiv:1406.1078 (GRU); Hochreiter and Schmidhuber 1997 (LSTM).
     """
 
-    def __init__(self, units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs):
+    def __init__(self, units=64, cell="gru", bidirectional=False, dropout=0.0, pooling="last", **kwargs):
         super().__init__(**kwargs)
         self.units = check_positive_int("SequenceEncoder", "units", units)
         self.cell = check_choice("SequenceEncoder", "cell", cell, CELLS)
         self.bidirectional = bidirectional
         self.dropout = check_rate("SequenceEncoder", "dropout", dropout)
-        self.recurrent = recurrent_layer(cell, units, bidirectional, self.dtype_policy, "recurrent")
-        self.drop_state = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.pooling = check_choice("SequenceEncoder", "pooling", pooling, POOLINGS)
+        dtype, states = self.dtype_policy, pooling != "last"
+        self.recurrent = recurrent_layer(cell, units, bidirectional, dtype, "recurrent", states)
+        self.pool = SequencePooling(pooling, dtype=dtype, name="pool") if states else None
+        self.drop_state = keras.layers.Dropout(dropout, dtype=dtype)
 
     def build(self, input_shape):
         check_rank("SequenceEncoder", "inputs", input_shape, 3, "Pass sequences (B, T, D).")
         self.recurrent.build(input_shape)
+        if self.pool:
+            self.pool.build(self.recurrent.compute_output_shape(input_shape))
 
     def call(self, inputs, training=None):
         mask = steps_before_padding(inputs)
-        return self.drop_state(self.recurrent(inputs, mask=mask, training=training), training=training)
+        x = self.recurrent(inputs, mask=mask, training=training)
+        if self.pool:
+            x = self.pool(x, mask=mask)
+        return self.drop_state(x, training=training)
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.units * (2 if self.bidirectional else 1))
+        return (input_shape[0], width_of(self.units, self.bidirectional, self.pooling))
 
     def get_config(self):
         return {
@@ -53,4 +64,5 @@ class SequenceEncoder(keras.layers.Layer):
             "cell": self.cell,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
+            "pooling": self.pooling,
         }

@@ -5,10 +5,10 @@ from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
 from mm_keras.encoders.conv_stages import ConvStages, halve_mask
-from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
+from mm_keras.encoders.text_encoder import CELLS, recurrent_layer, width_of
+from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 EPSILON = 1e-3  # Added to a variance, as Keras's own normalisations do.
-LOWEST = -1.0  # No state of a GRU or LSTM is lower.
 
 
 def normalize(inputs, mask):
@@ -19,15 +19,6 @@ def normalize(inputs, mask):
     centred = (x - ops.sum(x * kept, axis=(1, 2), keepdims=True) / count) * kept
     variance = ops.sum(ops.square(centred), axis=(1, 2), keepdims=True) / count
     return centred * ops.rsqrt(variance + EPSILON)
-
-
-def mean_and_maximum(states, mask):
-    """Returns mean and maximum `(B, 2 D)` of states `(B, T, D)` over steps that the mask `(B, T)` keeps."""
-    if mask is None:
-        return ops.concatenate([ops.mean(states, axis=1), ops.max(states, axis=1)], axis=-1)
-    kept = ops.cast(mask, states.dtype)[:, :, None]
-    mean = ops.sum(states * kept, axis=1) / ops.sum(kept, axis=1)
-    return ops.concatenate([mean, ops.max(ops.where(kept > 0, states, LOWEST), axis=1)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -44,30 +35,43 @@ class SpectrogramEncoder(keras.layers.Layer):
         cell: "gru" or "lstm".
         bidirectional: bool. Read both ways.
         dropout: float in [0, 1). Dropout before the recurrent layer and on the embedding.
+        pooling: str. What `SequencePooling` makes of the states; "mean_max" doubles their width.
 
     Call arguments:
         inputs: float tensor `(B, T, F)`.
         mask: bool tensor `(B, T)` or None, such as `LogMel` gives. False hides the frames of padding at the
             end; the first frame counts always.
 
-    Returns: float tensor `(B, 2 * units)`, or `(B, 4 * units)` if bidirectional: mean and largest state.
+    Returns: float tensor `(B, D)`: `units`, twice that if bidirectional, and twice that with "mean_max".
     Raises: ValueError, if an argument is out of range or the input is not `(B, T, F)`.
-    Source: Choi et al. 2017, arXiv:1609.04243 (CRNN), with mean and maximum over time.
+    Source: Choi et al. 2017, arXiv:1609.04243 (CRNN), with mean and maximum over time unless told
+        otherwise.
     """
 
-    def __init__(self, filters=(32, 64), units=64, cell="gru", bidirectional=False, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        filters=(32, 64),
+        units=64,
+        cell="gru",
+        bidirectional=False,
+        dropout=0.0,
+        pooling="mean_max",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = check_positive_ints("SpectrogramEncoder", "filters", filters)
         self.units = check_positive_int("SpectrogramEncoder", "units", units)
         self.cell = check_choice("SpectrogramEncoder", "cell", cell, CELLS)
         self.bidirectional = bidirectional
         self.dropout = check_rate("SpectrogramEncoder", "dropout", dropout)
+        self.pooling = check_choice("SpectrogramEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
         self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.recurrent = recurrent_layer(
             cell, units, bidirectional, dtype, "recurrent", return_sequences=True
         )
+        self.pool = SequencePooling(pooling, dtype=dtype, name="pool")
 
     def build(self, input_shape):
         check_rank("SpectrogramEncoder", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")
@@ -75,6 +79,7 @@ class SpectrogramEncoder(keras.layers.Layer):
         _, steps, bins, filters = self.stages.compute_output_shape((*input_shape, 1))
         self.flatten = keras.layers.Reshape((-1, bins * filters), dtype=self.dtype_policy)
         self.recurrent.build((input_shape[0], steps, bins * filters))
+        self.pool.build((input_shape[0], steps, self.units * (2 if self.bidirectional else 1)))
 
     def call(self, inputs, mask=None, training=None):
         if mask is not None:
@@ -86,13 +91,13 @@ class SpectrogramEncoder(keras.layers.Layer):
         # What is read from the beginning on has heard nothing of the padding behind.
         hidden = {"mask": mask} if self.bidirectional else {}
         x = self.recurrent(self.drop(x, training=training), training=training, **hidden)  # (B, T', D)
-        return self.drop(mean_and_maximum(x, mask), training=training)
+        return self.drop(self.pool(x, mask=mask), training=training)
 
     def compute_mask(self, inputs, previous_mask):
         return None
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], 2 * self.units * (2 if self.bidirectional else 1))
+        return (input_shape[0], width_of(self.units, self.bidirectional, self.pooling))
 
     def get_config(self):
         return {
@@ -102,4 +107,5 @@ class SpectrogramEncoder(keras.layers.Layer):
             "cell": self.cell,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
+            "pooling": self.pooling,
         }

@@ -19,14 +19,6 @@ def as_sequence(x, mask):
     return ops.where(mask[:, :, None], x, ops.zeros_like(x)), mask
 
 
-def masked_mean(x, mask):
-    """Returns the mean over the visible steps of `(B, T, D)`; zeros where none is."""
-    if mask is None:
-        return ops.mean(x, axis=1)
-    shares = ops.cast(mask, x.dtype)[:, :, None]
-    return ops.sum(x * shares, axis=1) / ops.maximum(ops.sum(shares, axis=1), 1)
-
-
 def sinusoids(x):
     """Returns the position's sines and cosines for a sequence `(B, T, D)`: float32 `(T, D)`.
 

@@ -42,10 +42,12 @@ def test_zeros_between_steps_are_read():
     np.testing.assert_allclose(layer(x), [lstm(x[0, :4], *weights)], rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(scope="module", params=[("gru", False), ("lstm", False), ("gru", True)], ids=str)
+KINDS = [("gru", False, "last"), ("lstm", False, "attention"), ("gru", True, "mean_max")]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
 def encoder(request):
-    cell, bidirectional = request.param
-    return SequenceEncoder(units=3, cell=cell, bidirectional=bidirectional)
+    return SequenceEncoder(3, *request.param[:2], pooling=request.param[2])
 
 
 @settings(max_examples=20)

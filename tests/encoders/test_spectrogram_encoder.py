@@ -4,14 +4,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_keras.encoders import SpectrogramEncoder
+from mm_keras.sequence_pooling import POOLINGS
 
 cells = st.sampled_from(["gru", "lstm"])
 
 
 @settings(max_examples=20)
-@given(length=st.integers(1, 11), behind=st.integers(0, 9), bidirectional=st.booleans(), cell=cells)
-def test_what_the_mask_hides_changes_nothing(length, behind, bidirectional, cell):
-    layer = SpectrogramEncoder([3, 2], 4, cell, bidirectional)
+@given(
+    length=st.integers(1, 11),
+    behind=st.integers(0, 9),
+    bidirectional=st.booleans(),
+    cell=cells,
+    pooling=st.sampled_from(POOLINGS),
+)
+def test_what_the_mask_hides_changes_nothing(length, behind, bidirectional, cell, pooling):
+    layer = SpectrogramEncoder([3, 2], 4, cell, bidirectional, pooling=pooling)
     random = np.random.default_rng(length)
     x = random.normal(2, 3, (1, length + behind, 6)).astype("float32")
     mask = np.arange(length + behind)[None] < length

@@ -33,10 +33,12 @@ def test_the_state_after_the_last_token_is_the_embedding():
     np.testing.assert_allclose(layer(ids), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(scope="module", params=[("gru", False), ("lstm", False), ("gru", True)], ids=str)
+KINDS = [("gru", False, "last"), ("lstm", False, "attention"), ("gru", True, "mean_max")]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
 def encoder(request):
-    cell, bidirectional = request.param
-    return TextEncoder(6, units=3, embedding=2, cell=cell, bidirectional=bidirectional)
+    return TextEncoder(6, 3, 2, *request.param[:2], pooling=request.param[2])
 
 
 @settings(max_examples=20)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from attention_numpy import block
 from helpers import randomised
 from mm_keras.fusion import AttentionBlock
-from mm_keras.fusion.attention_block import as_sequence, masked_mean, sinusoids
+from mm_keras.fusion.attention_block import as_sequence, sinusoids
 
 masks = st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=2, max_size=2)
 
@@ -78,13 +78,6 @@ def test_what_is_hidden_becomes_zero_even_if_it_is_no_number():
     x = np.array([[[1.0], [np.nan]], [[np.inf], [2.0]]], "float32")
     sequence, _ = as_sequence(x, np.array([[1, 0], [0, 1]]))
     np.testing.assert_array_equal(sequence, [[[1], [0]], [[0], [2]]])
-
-
-def test_the_mean_is_over_visible_steps():
-    x = np.array([[[1.0], [3.0], [8.0]], [[1.0], [3.0], [8.0]]], "float32")
-    np.testing.assert_allclose(masked_mean(x, None), [[4], [4]], rtol=1e-6)
-    mask = np.array([[True, True, False], [False, False, False]])
-    np.testing.assert_allclose(masked_mean(x, mask), [[2], [0]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("width", [1, 4, 5])

@@ -1,0 +1,39 @@
+"""`build_model` with each encoder that a spec can name: its settings, and that it trains."""
+
+import numpy as np
+import pytest
+from test_model import MODALITIES, build, compiled, inputs_for, predict, spec_of, targets_for
+
+from mm_keras.encoders import ENCODERS
+
+pytestmark = [pytest.mark.core, pytest.mark.tensorflow]
+
+AUDIO = {"mel_bins": 6, "window": 0.032, "hop": 0.016, "filters": [3, 2], "units": 4}
+CASES = [
+    ("text", {"kind": "gru", "embedding": 4, "units": 4, "pooling": "attention"}, 4),
+    ("vec", {"kind": "lstm", "units": 4, "pooling": "max"}, 4),
+    ("audio", {**AUDIO, "kind": "conv_recurrent", "pooling": "attention"}, 4),
+]
+
+
+def one(name, encoder):
+    return spec_of({name: {**MODALITIES[name], "encoder": {"dropout": 0.0, **encoder}}}, ["label"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "encoder", "width"), CASES)
+def test_an_encoder_takes_its_settings_and_trains_every_weight(name, encoder, width):
+    spec = one(name, encoder)
+    model = build(spec)
+    layer = model.get_layer(f"{name}.encoder")
+    assert type(layer) is ENCODERS[spec.modalities[name].kind, encoder["kind"]]
+    assert layer.output.shape == (None, width)
+    config = layer.get_config()
+    known = {key: value for key, value in encoder.items() if key in config}
+    assert {key: config[key] for key in known} == known
+    inputs = inputs_for(spec, batch=6)
+    before = [np.array(weight) for weight in layer.trainable_weights]
+    compiled(spec, model, 1.0).train_on_batch(inputs, targets_for(spec, inputs))
+    weights = zip(layer.trainable_weights, before, strict=True)
+    assert [weight.path for weight, old in weights if (np.array(weight) == old).all()] == []
+    assert np.isfinite(predict(model, inputs)["label"]).all()
