@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mm_keras.spec_parts import Float, Int, Part, Rate, Units
+from mm_keras.spec_parts import Float, Int, Part, Rate, Units, kind_by_default
 
 Pooling = Annotated[
     Literal["last", "mean", "max", "mean_max", "attention"],
     Field(description="How the steps of a sequence become one vector."),
 ]
+
+Blocks = Annotated[Int, Field(ge=1, le=64, description="Residual blocks of each stage.")]
 
 
 class ConvEncoder(Part):
@@ -28,15 +30,36 @@ class RecurrentTextEncoder(Part):
     pooling: Pooling = "last"
 
 
-class ConvRecurrentEncoder(Part):
-    kind: Literal["conv_recurrent"] = "conv_recurrent"
+class ResidualImageEncoder(Part):
+    kind: Literal["residual"] = "residual"
+    filters: list[Units] = Field([32, 64, 128], min_length=1, description="Channels of each stage.")
+    blocks: Blocks = 1
+    units: Units = Field(128, description="Width of the embedding.")
+    dropout: Rate = 0.2
+
+
+class SpectrogramEncoder(Part):
+    kind: str
     mel_bins: Units = 40
     window: Float = Field(0.025, gt=0, description="Window in seconds.")
     hop: Float = Field(0.010, gt=0, description="Step between windows in seconds.")
+
+
+class ConvRecurrentEncoder(SpectrogramEncoder):
+    kind: Literal["conv_recurrent"] = "conv_recurrent"
     filters: list[Units] = Field([16, 32, 64], min_length=1, description="Filters of each Conv2D stage.")
     cell: Literal["gru", "lstm"] = "gru"
     units: Units = 64
     bidirectional: bool = False
+    dropout: Rate = 0.2
+    pooling: Pooling = "mean_max"
+
+
+class ResidualSpectrogramEncoder(SpectrogramEncoder):
+    kind: Literal["residual"] = "residual"
+    filters: list[Units] = Field([16, 32, 64], min_length=1, description="Channels of each stage.")
+    blocks: Blocks = 1
+    units: Units = Field(64, description="Width of a step before the pooling.")
     dropout: Rate = 0.2
     pooling: Pooling = "mean_max"
 
@@ -54,3 +77,13 @@ class RecurrentFeaturesEncoder(Part):
     bidirectional: bool = False
     dropout: Rate = 0.2
     pooling: Pooling = "last"
+
+
+ImageEncoder = Annotated[
+    ConvEncoder | ResidualImageEncoder, Field(discriminator="kind"), kind_by_default("conv")
+]
+AudioEncoder = Annotated[
+    ConvRecurrentEncoder | ResidualSpectrogramEncoder,
+    Field(discriminator="kind"),
+    kind_by_default("conv_recurrent"),
+]

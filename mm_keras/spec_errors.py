@@ -20,6 +20,7 @@ from mm_keras.spec_places import (
     locate_path,
     of_field,
     pick,
+    tag_of,
     take_apart,
     value_at,
 )
@@ -82,8 +83,8 @@ def _word_unknown_key(path, data, model):
     *parent, key = path
     owner = locate_path(tuple(parent), data, model)
     value = value_at(data, tuple(parent))
-    tag = str(value.get("kind")) if isinstance(value, dict) else ""
     alternatives = owner.annotation.alternatives
+    tag = tag_of(value, owner.annotation)
     part = pick(alternatives, tag) if len(alternatives) > 1 else alternatives[0]
     keys = list(part.model_fields)
     hint = closest(key, keys) or _home_hint(key, part, alternatives, ()) or _home_hint(key, model, [], parent)

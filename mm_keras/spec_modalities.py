@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from mm_keras.spec_augment import AudioAugment, ImageAugment, TextAugment
 from mm_keras.spec_encoders import (
+    AudioEncoder,
     ConvEncoder,
     ConvRecurrentEncoder,
     DenseEncoder,
+    ImageEncoder,
     RecurrentFeaturesEncoder,
     RecurrentTextEncoder,
 )
@@ -38,7 +40,7 @@ class ImageModality(Column):
     kind: Literal["image"]
     size: tuple[Units, Units] = Field((64, 64), description="[height, width] in pixels.", examples=[[64, 64]])
     channels: Literal[1, 3] = Field(3, description="1 = grey, 3 = RGB.")
-    encoder: ConvEncoder = Field(default_factory=ConvEncoder)
+    encoder: ImageEncoder = Field(default_factory=ConvEncoder)
     augment: ImageAugment | None = Field(None, description="Changes of the images, in training only.")
 
     @model_validator(mode="after")
@@ -80,7 +82,7 @@ class AudioModality(Column):
     kind: Literal["audio"]
     rate: Int = Field(16000, ge=1000, le=192_000, description="Samples per second (Hz) of the model.")
     seconds: Float = Field(1.0, gt=0, le=3600, description="Longer sounds are cut, shorter ones padded.")
-    encoder: ConvRecurrentEncoder = Field(default_factory=ConvRecurrentEncoder)
+    encoder: AudioEncoder = Field(default_factory=ConvRecurrentEncoder)
     augment: AudioAugment | None = Field(None, description="Changes of the sounds, in training only.")
 
     @property

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mm_keras.checks import message
 
@@ -39,6 +39,15 @@ class Part(BaseModel):
     """A part of the spec: unknown keys are refused, defaults are checked too."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def kind_by_default(kind):
+    """Returns a validator for a union of parts: a mapping without `kind` is of this one."""
+
+    def fill(value):
+        return {"kind": kind, **value} if isinstance(value, dict) and "kind" not in value else value
+
+    return BeforeValidator(fill)
 
 
 def refuse_repetition(columns):

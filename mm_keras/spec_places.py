@@ -48,8 +48,7 @@ def locate_path(path, data, model):
     for depth, part in enumerate(path):
         while len(spot.annotation.alternatives) > 1:
             value = value_at(data, path[:depth])
-            tag = value.get("kind") if isinstance(value, dict) else None
-            spot.annotation = Annotation([pick(spot.annotation.alternatives, str(tag))])
+            spot.annotation = Annotation([pick(spot.annotation.alternatives, tag_of(value, spot.annotation))])
         _enter(spot, part)
     return spot
 
@@ -125,6 +124,15 @@ def kinds_of(part):
     if not is_model(part) or "kind" not in part.model_fields:
         return []
     return literals_of(part.model_fields["kind"].annotation)
+
+
+def tag_of(value, annotation):
+    """Returns the `kind` of a mapping; where it has none, the first kind of the union that is a default."""
+    if not isinstance(value, dict):
+        return ""
+    kinds = [part.model_fields["kind"] for part in annotation.alternatives if kinds_of(part)]
+    default = next((info.default for info in kinds if not info.is_required()), "")
+    return str(value.get("kind", default))
 
 
 def literals_of(kind):

@@ -53,6 +53,32 @@ ROWS = [
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
     Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
     *(
+        Row(
+            encoders.ResidualBlock,
+            {"filters": filters, "halve": halve, "dropout": 0.1},
+            (9, 6, 2),
+            shape,
+            {"mask": mask} if mask is not None else None,
+        )
+        for filters, halve, shape, mask in ((3, True, (5, 3, 3), FRAMES), (2, False, (9, 6, 2), None))
+    ),
+    Row(
+        encoders.ResidualImageEncoder,
+        {"filters": [4, 3], "blocks": 2, "units": 5, "dropout": 0.1},
+        (6, 5, 3),
+        (5,),
+        slow=True,
+    ),
+    Row(
+        encoders.ResidualSpectrogramEncoder,
+        {"filters": [2, 3], "blocks": 1, "units": 5, "dropout": 0.1, "pooling": "mean_max"},
+        (9, 5),
+        (10,),
+        {"mask": FRAMES},
+        slow=True,
+    ),
+    Row(encoders.ResidualStages, {"filters": [4, 3], "blocks": 2, "dropout": 0.1}, (5, 6, 2), (2, 2, 3)),
+    *(
         Row(encoders.SequenceEncoder, _recurrent(*kind), (4, 2), (width,), slow=True)
         for *kind, width in (("gru", False, 3), ("lstm", False, "mean", 3), ("lstm", True, 6))
     ),

@@ -13,6 +13,8 @@ CASES = [
     ("text", {"kind": "gru", "embedding": 4, "units": 4, "pooling": "attention"}, 4),
     ("vec", {"kind": "lstm", "units": 4, "pooling": "max"}, 4),
     ("audio", {**AUDIO, "kind": "conv_recurrent", "pooling": "attention"}, 4),
+    ("audio", {**AUDIO, "kind": "residual", "blocks": 2, "pooling": "mean_max"}, 8),
+    ("image", {"kind": "residual", "filters": [4, 3], "blocks": 2, "units": 5}, 5),
 ]
 
 

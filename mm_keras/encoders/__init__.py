@@ -3,6 +3,10 @@
 from mm_keras.encoders.conv_stages import ConvStages
 from mm_keras.encoders.dense_encoder import DenseEncoder
 from mm_keras.encoders.image_encoder import ImageEncoder
+from mm_keras.encoders.residual_block import ResidualBlock
+from mm_keras.encoders.residual_image_encoder import ResidualImageEncoder
+from mm_keras.encoders.residual_spectrogram_encoder import ResidualSpectrogramEncoder
+from mm_keras.encoders.residual_stages import ResidualStages
 from mm_keras.encoders.sequence_encoder import SequenceEncoder
 from mm_keras.encoders.spectrogram_encoder import SpectrogramEncoder
 from mm_keras.encoders.spectrogram_mask import SpectrogramMask
@@ -12,10 +16,12 @@ from mm_keras.encoders.text_encoder import TextEncoder
 
 ENCODERS = {
     ("audio", "conv_recurrent"): SpectrogramEncoder,
+    ("audio", "residual"): ResidualSpectrogramEncoder,
     ("features", "dense"): DenseEncoder,
     ("features", "gru"): SequenceEncoder,
     ("features", "lstm"): SequenceEncoder,
     ("image", "conv"): ImageEncoder,
+    ("image", "residual"): ResidualImageEncoder,
     ("numbers", "dense"): DenseEncoder,
     ("text", "gru"): TextEncoder,
     ("text", "lstm"): TextEncoder,
@@ -26,6 +32,10 @@ __all__ = [
     "ConvStages",
     "DenseEncoder",
     "ImageEncoder",
+    "ResidualBlock",
+    "ResidualImageEncoder",
+    "ResidualSpectrogramEncoder",
+    "ResidualStages",
     "SequenceEncoder",
     "SpectrogramEncoder",
     "SpectrogramMask",

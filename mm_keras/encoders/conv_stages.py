@@ -11,7 +11,8 @@ def halve_mask(mask):
     return None if mask is None else mask[:, ::2]
 
 
-def _hide(x, mask):
+def hide(x, mask):
+    """Returns maps `(B, H, W, C)` with zeros in the rows that the mask `(B, H)` hides."""
     return x if mask is None else x * ops.cast(mask, x.dtype)[:, :, None, None]
 
 
@@ -54,12 +55,12 @@ class ConvStages(keras.layers.Layer):
             input_shape = self._halve(input_shape, conv.filters)
 
     def call(self, inputs, mask=None):
-        x = _hide(inputs, mask)
+        x = hide(inputs, mask)
         for conv in self.convs:
             # ReLU behind the pooling takes a hidden row's zeros for what no row at all would give.
-            x = self.relu(self.pool(_hide(conv(x), mask)))
+            x = self.relu(self.pool(hide(conv(x), mask)))
             mask = halve_mask(mask)
-            x = _hide(x, mask)
+            x = hide(x, mask)
         return x
 
     def compute_mask(self, inputs, previous_mask):

@@ -11,6 +11,11 @@ from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 EPSILON = 1e-3  # Added to a variance, as Keras's own normalisations do.
 
 
+def keep_first(mask, inputs):
+    """Returns the mask `(B, T)` with the first step visible always; None of None."""
+    return None if mask is None else ops.logical_or(mask, ops.arange(ops.shape(inputs)[1]) < 1)
+
+
 def normalize(inputs, mask):
     """Returns spectrograms `(B, T, F)` with mean 0 and variance 1 each, over what the mask `(B, T)` keeps."""
     x = ops.cast(inputs, "float32")
@@ -82,8 +87,7 @@ class SpectrogramEncoder(keras.layers.Layer):
         self.pool.build((input_shape[0], steps, self.units * (2 if self.bidirectional else 1)))
 
     def call(self, inputs, mask=None, training=None):
-        if mask is not None:
-            mask = ops.logical_or(mask, ops.arange(ops.shape(inputs)[1]) < 1)
+        mask = keep_first(mask, inputs)
         x = ops.cast(normalize(inputs, mask), self.compute_dtype)[..., None]
         x = self.flatten(self.stages(x, mask=mask))
         for _ in self.filters:

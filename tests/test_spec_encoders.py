@@ -1,0 +1,46 @@
+"""Kinds of encoder in a spec: which is taken where none is named, and how a wrong one is refused."""
+
+import pytest
+
+from mm_keras.spec_file import SpecError, make_spec
+
+
+def spec_of(**modality):
+    return make_spec(
+        {
+            "name": "a",
+            "data": {"manifest": "m.csv"},
+            "modalities": {"x": modality},
+            "fusion": {"kind": "concatenate"},
+            "outputs": {"y": {"kind": "classification"}},
+        }
+    )
+
+
+@pytest.mark.parametrize(("kind", "default"), [("image", "conv"), ("audio", "conv_recurrent")])
+def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
+    assert spec_of(kind=kind, encoder={"filters": [5]}).modalities["x"].encoder.kind == default
+    assert spec_of(kind=kind).modalities["x"].encoder.kind == default
+
+
+@pytest.mark.parametrize(
+    ("modality", "words"),
+    [
+        (
+            {"kind": "image", "encoder": {"kind": "residul"}},
+            r"`modalities.x.encoder.kind` expects a kind in `conv`, `residual`.*Did you mean `residual`",
+        ),
+        (
+            {"kind": "image", "encoder": {"blocks": 2}},
+            "keys of kind conv `kind`.*Received: `blocks`. Only the kind `residual` has it",
+        ),
+        ({"kind": "image", "encoder": {"filters": [0]}}, r"`modalities.x.encoder.filters\[0\]` expects"),
+        (
+            {"kind": "audio", "encoder": {"kind": "residual", "cell": "gru"}},
+            "Received: `cell`. Only the kind `conv_recurrent` has it",
+        ),
+    ],
+)
+def test_a_wrong_encoder_is_refused(modality, words):
+    with pytest.raises(SpecError, match=words):
+        spec_of(**modality)
