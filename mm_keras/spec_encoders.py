@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mm_keras.spec_parts import Float, Int, Part, Rate, Units, kind_by_default
+from mm_keras.applications import SMALLEST_SIZES
+from mm_keras.spec_parts import Conflict, Float, Int, Part, Rate, Units, kind_by_default
 
 Pooling = Annotated[
     Literal["last", "mean", "max", "mean_max", "attention"],
@@ -36,6 +37,31 @@ class ResidualImageEncoder(Part):
     blocks: Blocks = 1
     units: Units = Field(128, description="Width of the embedding.")
     dropout: Rate = 0.2
+
+
+class ApplicationEncoder(Part):
+    kind: Literal["application"] = "application"
+    model: Literal[tuple(SMALLEST_SIZES)] = Field(
+        "MobileNetV3Small", description="Name of a model of keras.applications."
+    )
+    weights: str | None = Field(
+        None, min_length=1, description="imagenet, or a file of weights; null draws them."
+    )
+    trainable: bool = True
+    dropout: Rate = 0.2
+
+    @property
+    def filters(self):
+        """Channels that a decoder of the image mirrors; those of the other encoders by default."""
+        return [32, 64, 128]
+
+    @model_validator(mode="after")
+    def _learn_or_know(self):
+        if self.weights is None and not self.trainable:
+            expected = "true where `weights` is null: drawn weights that never learn tell nothing"
+            fix = "Give `weights: imagenet` or a file, or remove it."
+            raise Conflict(("trainable",), expected, "trainable=False", fix)
+        return self
 
 
 class SpectrogramEncoder(Part):
@@ -80,7 +106,9 @@ class RecurrentFeaturesEncoder(Part):
 
 
 ImageEncoder = Annotated[
-    ConvEncoder | ResidualImageEncoder, Field(discriminator="kind"), kind_by_default("conv")
+    ConvEncoder | ResidualImageEncoder | ApplicationEncoder,
+    Field(discriminator="kind"),
+    kind_by_default("conv"),
 ]
 AudioEncoder = Annotated[
     ConvRecurrentEncoder | ResidualSpectrogramEncoder,

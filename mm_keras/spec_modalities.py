@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from mm_keras.applications import SMALLEST_SIZES
 from mm_keras.spec_augment import AudioAugment, ImageAugment, TextAugment
 from mm_keras.spec_encoders import (
     AudioEncoder,
@@ -42,6 +43,14 @@ class ImageModality(Column):
     channels: Literal[1, 3] = Field(3, description="1 = grey, 3 = RGB.")
     encoder: ImageEncoder = Field(default_factory=ConvEncoder)
     augment: ImageAugment | None = Field(None, description="Changes of the images, in training only.")
+
+    @model_validator(mode="after")
+    def _be_large_enough(self):
+        least = SMALLEST_SIZES[self.encoder.model] if self.encoder.kind == "application" else 1
+        if min(self.size) < least:
+            expected = f"at least [{least}, {least}], which `{self.encoder.model}` needs"
+            raise Conflict(("size",), expected, f"size={list(self.size)}", "Raise it, or take another model.")
+        return self
 
     @model_validator(mode="after")
     def _colour_only_colours(self):

@@ -25,6 +25,7 @@ def assert_layer(
     call_arguments=None,
     dtypes=None,
     learns=True,
+    noise=0.3,
 ):
     """Checks a layer whole, on seeded random inputs of batch 2 and on randomised trainable weights.
 
@@ -39,11 +40,12 @@ def assert_layer(
             dict of arrays, such as `mask` -> {"text": array}, is passed as one; its inputs are `mask_text`.
         dtypes: dict, name of an input -> dtype, "float32" where none is given. A single tensor is named
             "inputs". Integers are drawn from 1 to 4.
+        noise: float > 0. Deviation of what is added to each trainable weight.
         learns: bool. False leaves out gradients and the training step, for a layer that gives booleans.
 
     On another backend than TensorFlow: configuration, shapes, precision, `.keras` file and one training step.
     """
-    case = LayerCase(layer_class, arguments, input_shapes, output_shape, call_arguments, dtypes)
+    case = LayerCase(layer_class, arguments, input_shapes, output_shape, call_arguments, dtypes, noise)
     case.check_registration()
     case.check_config()
     case.check_shapes()
@@ -61,7 +63,7 @@ def assert_layer(
 class LayerCase:
     """A layer, its inputs, its outputs, and the functional model around it."""
 
-    def __init__(self, layer_class, arguments, input_shapes, output_shape, call_arguments, dtypes):
+    def __init__(self, layer_class, arguments, input_shapes, output_shape, call_arguments, dtypes, noise):
         self.layer_class, self.arguments = layer_class, arguments
         self.single = not isinstance(input_shapes, dict)
         self.shapes = {SINGLE: tuple(input_shapes)} if self.single else dict(input_shapes)
@@ -80,8 +82,8 @@ class LayerCase:
         self.layer = layer_class(**arguments)
         self._apply(self.layer, self._tensors())
         for weight in self.layer.trainable_weights:  # Zeros and ones would hide an exchange of modalities.
-            noise = self.random.normal(scale=0.3, size=weight.shape)
-            weight.assign(keras.ops.convert_to_numpy(weight) + noise)
+            drawn = self.random.normal(scale=noise, size=weight.shape)
+            weight.assign(keras.ops.convert_to_numpy(weight) + drawn)
         self.outputs = self._numpy(self._apply(self.layer, self._tensors()))
 
     def check_registration(self):

@@ -48,7 +48,7 @@ def parameters():
 
 @pytest.mark.parametrize("row", parameters())
 def test_conforms(row, tmp_path):
-    given = (row.call_arguments, row.dtypes, row.learns)
+    given = (row.call_arguments, row.dtypes, row.learns, row.noise)
     assert_layer(row.layer, row.arguments, row.inputs, row.outputs, tmp_path, *given)
 
 

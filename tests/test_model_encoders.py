@@ -39,3 +39,18 @@ def test_an_encoder_takes_its_settings_and_trains_every_weight(name, encoder, wi
     weights = zip(layer.trainable_weights, before, strict=True)
     assert [weight.path for weight, old in weights if (np.array(weight) == old).all()] == []
     assert np.isfinite(predict(model, inputs)["label"]).all()
+
+
+@pytest.mark.slow
+def test_a_model_of_keras_trains_and_rebuilds_the_image():
+    encoder = {"kind": "application", "model": "MobileNet", "dropout": 0.0}
+    image = {"kind": "image", "size": [32, 32], "channels": 1, "encoder": encoder}
+    spec = spec_of({"image": image}, ["label", "copy"])
+    model = build(spec)
+    layer = model.get_layer("image.encoder")
+    assert layer.model == "MobileNet" and layer.output.shape == (None, 1024)
+    inputs = inputs_for(spec)
+    before = layer.get_weights()
+    compiled(spec, model).train_on_batch(inputs, targets_for(spec, inputs))
+    assert any((new != old).any() for new, old in zip(layer.get_weights(), before, strict=True))
+    assert predict(model, inputs)["copy_image"].shape == (3, 32, 32, 1)

@@ -28,11 +28,23 @@ def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
     [
         (
             {"kind": "image", "encoder": {"kind": "residul"}},
-            r"`modalities.x.encoder.kind` expects a kind in `conv`, `residual`.*Did you mean `residual`",
+            "`modalities.x.encoder.kind` expects a kind in `conv`, `residual`, .*Did you mean `residual`",
         ),
         (
             {"kind": "image", "encoder": {"blocks": 2}},
             "keys of kind conv `kind`.*Received: `blocks`. Only the kind `residual` has it",
+        ),
+        (
+            {"kind": "image", "size": [64, 70], "encoder": {"kind": "application", "model": "Xception"}},
+            r"`modalities.x.size` expects at least \[71, 71\].*Received: size=\[64, 70\]",
+        ),
+        (
+            {"kind": "image", "encoder": {"kind": "application", "model": "MobilNetV2"}},
+            "Did you mean `MobileNetV2`",
+        ),
+        (
+            {"kind": "image", "encoder": {"kind": "application", "trainable": False}},
+            "`modalities.x.encoder.trainable` expects true where `weights` is null",
         ),
         ({"kind": "image", "encoder": {"filters": [0]}}, r"`modalities.x.encoder.filters\[0\]` expects"),
         (

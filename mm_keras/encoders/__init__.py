@@ -1,5 +1,6 @@
 """Encoders: one modality -> an embedding `(B, D)`."""
 
+from mm_keras.encoders.application_encoder import ApplicationEncoder
 from mm_keras.encoders.conv_stages import ConvStages
 from mm_keras.encoders.dense_encoder import DenseEncoder
 from mm_keras.encoders.image_encoder import ImageEncoder
@@ -20,6 +21,7 @@ ENCODERS = {
     ("features", "dense"): DenseEncoder,
     ("features", "gru"): SequenceEncoder,
     ("features", "lstm"): SequenceEncoder,
+    ("image", "application"): ApplicationEncoder,
     ("image", "conv"): ImageEncoder,
     ("image", "residual"): ResidualImageEncoder,
     ("numbers", "dense"): DenseEncoder,
@@ -29,6 +31,7 @@ ENCODERS = {
 
 __all__ = [
     "ENCODERS",
+    "ApplicationEncoder",
     "ConvStages",
     "DenseEncoder",
     "ImageEncoder",
