@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mm_keras import encoders, frame_mask, fusion, heads, log_mel, sequence_pooling
+from mm_keras import attention_block, encoders, frame_mask, fusion, heads, log_mel, sequence_pooling
 
 VECTORS = {"image": (8,), "text": (5,), "audio": (3,)}
 SEQUENCES = {"text": (3, 5), "audio": (4, 3)}
@@ -131,14 +131,6 @@ ROWS = [
         for *kind, width in (("gru", False, 3), ("lstm", False, "attention", 3), ("gru", True, 6))
     ),
     # Fusion.
-    Row(fusion.AttentionBlock, {"units": 4, "num_heads": 2, "dropout": 0.1}, (3, 4), (3, 4)),
-    Row(
-        fusion.AttentionBlock,
-        {"units": 4, "num_heads": 1, "dropout": 0.0},
-        (3, 4),
-        (3, 4),
-        {"context": CONTEXT, "mask": MASKS["audio"]},
-    ),
     Row(
         fusion.BottleneckFusion,
         {"units": 4, "num_heads": 2, "layers": 2, "fusion_layer": 1, "bottlenecks": 2, "block_dropout": 0.1},
@@ -263,6 +255,14 @@ ROWS = [
     *(
         Row(heads.VectorDecoder, {"shape": shape, **STATISTICS, "units": 5}, (4,), tuple(shape))
         for shape in ([2], [3, 2])
+    ),
+    Row(attention_block.AttentionBlock, {"units": 4, "num_heads": 2, "dropout": 0.1}, (3, 4), (3, 4)),
+    Row(
+        attention_block.AttentionBlock,
+        {"units": 4, "num_heads": 1, "dropout": 0.0},
+        (3, 4),
+        (3, 4),
+        {"context": CONTEXT, "mask": MASKS["audio"]},
     ),
     Row(frame_mask.FrameMask, {"stride": 16}, (100,), (7,), learns=False),
     Row(log_mel.LogMel, LOG_MEL, (100,), (7, 6), slow=True),

@@ -1,6 +1,5 @@
 """Fusion layers: a dict of embeddings `(B, D_m)` -> one embedding `(B, D)`."""
 
-from mm_keras.fusion.attention_block import AttentionBlock
 from mm_keras.fusion.bottleneck_fusion import BottleneckFusion
 from mm_keras.fusion.central_fusion import CentralFusion
 from mm_keras.fusion.compact_bilinear_fusion import CompactBilinearFusion
@@ -36,7 +35,6 @@ FUSIONS = {
 
 __all__ = [
     "FUSIONS",
-    "AttentionBlock",
     "BottleneckFusion",
     "CentralFusion",
     "CompactBilinearFusion",

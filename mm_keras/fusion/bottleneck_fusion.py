@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from mm_keras.attention_block import AttentionBlock, as_sequence, check_sequences, sinusoids
 from mm_keras.checks import check_division, check_modalities, check_positive_int, check_rate, message
-from mm_keras.fusion.attention_block import AttentionBlock, as_sequence, check_sequences, sinusoids
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

@@ -1,4 +1,4 @@
-"""The transformer block of the attention fusions, and what masked sequences need."""
+"""The transformer block of encoders and fusions, and what masked sequences need."""
 
 import math
 

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from attention_numpy import block
 from helpers import randomised
-from mm_keras.fusion import AttentionBlock
-from mm_keras.fusion.attention_block import as_sequence, sinusoids
+from mm_keras.attention_block import AttentionBlock, as_sequence, sinusoids
+
+pytestmark = pytest.mark.core
 
 masks = st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=2, max_size=2)
 
