@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
-from test_model import MODALITIES, build, compiled, inputs_for, predict, spec_of, targets_for
+from test_model import (
+    MODALITIES,
+    build,
+    compiled,
+    fitted_for,
+    inputs_for,
+    predict,
+    spec_of,
+    targets_for,
+)
 
 from mm_keras.encoders import ENCODERS
+from mm_keras.exporting.export import float32_model
 
 pytestmark = [pytest.mark.core, pytest.mark.tensorflow]
 
@@ -54,3 +64,15 @@ def test_a_model_of_keras_trains_and_rebuilds_the_image():
     compiled(spec, model).train_on_batch(inputs, targets_for(spec, inputs))
     assert any((new != old).any() for new, old in zip(layer.get_weights(), before, strict=True))
     assert predict(model, inputs)["copy_image"].shape == (3, 32, 32, 1)
+
+
+@pytest.mark.slow
+def test_a_float32_copy_needs_no_file_of_weights():
+    encoder = {"kind": "application", "model": "MobileNet"}
+    spec = spec_of({"image": {"kind": "image", "size": [32, 32], "encoder": encoder}}, ["label"])
+    model = build(spec, precision="mixed_bfloat16")
+    spec.modalities["image"].encoder.weights = "gone.weights.h5"
+    copy = float32_model(model, spec, fitted_for(spec))
+    for found, wanted in zip(copy.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert spec.modalities["image"].encoder.weights == "gone.weights.h5"

@@ -60,9 +60,18 @@ def float32_model(model, spec, data):
     """Returns the model itself if it computes in float32, else a float32 copy with the same weights."""
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
-    copy = build_model(spec, data, precision="float32")
+    copy = build_model(_without_weights(spec), data, precision="float32")
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _without_weights(spec):
+    """Returns the spec with no weights to begin from: their file may be gone since training."""
+    spec = spec.model_copy(deep=True)
+    for modality in spec.of_kind("image").values():
+        if modality.encoder.kind == "application":
+            modality.encoder.weights = None
+    return spec
 
 
 def _write(kind, model, spec, data, stage):
