@@ -105,6 +105,44 @@ class RecurrentFeaturesEncoder(Part):
     pooling: Pooling = "last"
 
 
+class CnnTextEncoder(Part):
+    kind: Literal["cnn"] = "cnn"
+    embedding: Units = Field(64, description="Width of a token's embedding.")
+    units: Units = Field(64, description="Filters of each width.")
+    windows: list[Units] = Field([3, 4, 5], min_length=1, description="Widths of the windows in tokens.")
+    dropout: Rate = 0.2
+    pooling: Pooling = "max"
+
+
+class TransformerEncoder(Part):
+    kind: Literal["transformer"] = "transformer"
+    units: Units = Field(64, description="Width of the steps.")
+    num_heads: Units = Field(4, description="Heads of attention; they share `units` among them.")
+    layers: Int = Field(2, ge=1, le=64, description="Number of blocks.")
+    dropout: Rate = 0.2
+    pooling: Pooling = "mean"
+
+    @model_validator(mode="after")
+    def _share_the_units(self):
+        if self.units % self.num_heads:
+            received = f"num_heads={self.num_heads}, units={self.units}"
+            fix = "Such as `num_heads: 1`, or other `units`."
+            raise Conflict(("num_heads",), "a divisor of `units`", received, fix)
+        return self
+
+
+class TransformerTextEncoder(TransformerEncoder):
+    embedding: Units = Field(64, description="Width of a token's embedding.")
+
+
+TextEncoder = Annotated[
+    RecurrentTextEncoder | CnnTextEncoder | TransformerTextEncoder,
+    Field(discriminator="kind"),
+    kind_by_default("gru"),
+]
+FeaturesEncoder = Annotated[
+    DenseEncoder | RecurrentFeaturesEncoder | TransformerEncoder, Field(discriminator="kind")
+]
 ImageEncoder = Annotated[
     ConvEncoder | ResidualImageEncoder | ApplicationEncoder,
     Field(discriminator="kind"),

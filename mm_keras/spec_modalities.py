@@ -11,9 +11,10 @@ from mm_keras.spec_encoders import (
     ConvEncoder,
     ConvRecurrentEncoder,
     DenseEncoder,
+    FeaturesEncoder,
     ImageEncoder,
-    RecurrentFeaturesEncoder,
     RecurrentTextEncoder,
+    TextEncoder,
 )
 from mm_keras.spec_parts import ColumnName, Conflict, Float, Int, Part, Units, refuse_repetition
 
@@ -75,7 +76,7 @@ class TextModality(Column):
     length: Int = Field(32, ge=2, le=8192, description="Tokens, the start token included.")
     vocabulary_size: Int = Field(8000, ge=32, le=1_000_000)
     lowercase: bool = Field(True, description="Lower the case and strip accents.")
-    encoder: RecurrentTextEncoder = Field(default_factory=RecurrentTextEncoder)
+    encoder: TextEncoder = Field(default_factory=RecurrentTextEncoder)
     augment: TextAugment | None = Field(None, description="Changes of the texts, in training only.")
 
     @property
@@ -143,9 +144,7 @@ class FeaturesModality(Column):
     shape: list[Units] = Field(
         min_length=1, max_length=2, description="[D] of a vector or [T, D] of a sequence.", examples=[[128]]
     )
-    encoder: DenseEncoder | RecurrentFeaturesEncoder = Field(
-        default_factory=DenseEncoder, discriminator="kind"
-    )
+    encoder: FeaturesEncoder = Field(default_factory=DenseEncoder)
 
     @property
     def example_shape(self):
@@ -156,7 +155,7 @@ class FeaturesModality(Column):
         return len(self.shape) == 2 and self.encoder.kind != "dense"  # Which reads each step by its place.
 
     @model_validator(mode="after")
-    def _read_sequences_by_recurrence(self):
+    def _read_sequences_by_steps(self):
         if self.encoder.kind != "dense" and len(self.shape) == 1:
             raise Conflict(
                 ("encoder", "kind"),

@@ -24,6 +24,9 @@ CASES = [
     ("vec", {"kind": "lstm", "units": 4, "pooling": "max"}, 4),
     ("audio", {**AUDIO, "kind": "conv_recurrent", "pooling": "attention"}, 4),
     ("audio", {**AUDIO, "kind": "residual", "blocks": 2, "pooling": "mean_max"}, 8),
+    ("text", {"kind": "cnn", "embedding": 4, "units": 3, "windows": [2, 3], "pooling": "mean_max"}, 12),
+    ("text", {"kind": "transformer", "embedding": 3, "units": 4, "num_heads": 2, "layers": 1}, 4),
+    ("vec", {"kind": "transformer", "units": 4, "num_heads": 1, "layers": 2, "pooling": "attention"}, 4),
     ("image", {"kind": "residual", "filters": [4, 3], "blocks": 2, "units": 5}, 5),
 ]
 

@@ -17,9 +17,11 @@ def spec_of(**modality):
     )
 
 
-@pytest.mark.parametrize(("kind", "default"), [("image", "conv"), ("audio", "conv_recurrent")])
+@pytest.mark.parametrize(
+    ("kind", "default"), [("image", "conv"), ("audio", "conv_recurrent"), ("text", "gru")]
+)
 def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
-    assert spec_of(kind=kind, encoder={"filters": [5]}).modalities["x"].encoder.kind == default
+    assert spec_of(kind=kind, encoder={"dropout": 0.1}).modalities["x"].encoder.kind == default
     assert spec_of(kind=kind).modalities["x"].encoder.kind == default
 
 
@@ -45,6 +47,14 @@ def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
         (
             {"kind": "image", "encoder": {"kind": "application", "trainable": False}},
             "`modalities.x.encoder.trainable` expects true where `weights` is null",
+        ),
+        (
+            {"kind": "text", "encoder": {"kind": "transformer", "num_heads": 3}},
+            "`modalities.x.encoder.num_heads` expects a divisor of `units`. Received: num_heads=3, units=64",
+        ),
+        (
+            {"kind": "features", "shape": [3], "encoder": {"kind": "transformer"}},
+            "`modalities.x.encoder.kind` expects `dense` where `shape` is one vector",
         ),
         ({"kind": "image", "encoder": {"filters": [0]}}, r"`modalities.x.encoder.filters\[0\]` expects"),
         (

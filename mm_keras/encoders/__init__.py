@@ -9,11 +9,15 @@ from mm_keras.encoders.residual_image_encoder import ResidualImageEncoder
 from mm_keras.encoders.residual_spectrogram_encoder import ResidualSpectrogramEncoder
 from mm_keras.encoders.residual_stages import ResidualStages
 from mm_keras.encoders.sequence_encoder import SequenceEncoder
+from mm_keras.encoders.sequence_transformer_encoder import SequenceTransformerEncoder
 from mm_keras.encoders.spectrogram_encoder import SpectrogramEncoder
 from mm_keras.encoders.spectrogram_mask import SpectrogramMask
 from mm_keras.encoders.standardized_features import StandardizedFeatures
 from mm_keras.encoders.standardized_numbers import StandardizedNumbers
+from mm_keras.encoders.text_cnn_encoder import TextCnnEncoder
 from mm_keras.encoders.text_encoder import TextEncoder
+from mm_keras.encoders.text_transformer_encoder import TextTransformerEncoder
+from mm_keras.encoders.transformer_blocks import TransformerBlocks
 
 ENCODERS = {
     ("audio", "conv_recurrent"): SpectrogramEncoder,
@@ -21,12 +25,15 @@ ENCODERS = {
     ("features", "dense"): DenseEncoder,
     ("features", "gru"): SequenceEncoder,
     ("features", "lstm"): SequenceEncoder,
+    ("features", "transformer"): SequenceTransformerEncoder,
     ("image", "application"): ApplicationEncoder,
     ("image", "conv"): ImageEncoder,
     ("image", "residual"): ResidualImageEncoder,
     ("numbers", "dense"): DenseEncoder,
+    ("text", "cnn"): TextCnnEncoder,
     ("text", "gru"): TextEncoder,
     ("text", "lstm"): TextEncoder,
+    ("text", "transformer"): TextTransformerEncoder,
 }
 
 __all__ = [
@@ -40,9 +47,13 @@ __all__ = [
     "ResidualSpectrogramEncoder",
     "ResidualStages",
     "SequenceEncoder",
+    "SequenceTransformerEncoder",
     "SpectrogramEncoder",
     "SpectrogramMask",
     "StandardizedFeatures",
     "StandardizedNumbers",
+    "TextCnnEncoder",
     "TextEncoder",
+    "TextTransformerEncoder",
+    "TransformerBlocks",
 ]

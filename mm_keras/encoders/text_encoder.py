@@ -15,6 +15,11 @@ def recurrent_layer(cell, units, bidirectional, dtype, name, return_sequences=Fa
     return keras.layers.Bidirectional(layer, dtype=dtype, name=name) if bidirectional else layer
 
 
+def text_mask(tokens):
+    """Returns which of the tokens `(B, T)` are no padding; the first one never is."""
+    return ops.logical_or(ops.not_equal(tokens, 0), ops.arange(ops.shape(tokens)[1]) < 1)
+
+
 def width_of(units, bidirectional, pooling):
     """Returns the width of what a pooling makes of a recurrent layer's states."""
     return units * (2 if bidirectional else 1) * (2 if pooling == "mean_max" else 1)
@@ -78,8 +83,7 @@ class TextEncoder(keras.layers.Layer):
             self.pool.build(self.recurrent.compute_output_shape(shape))
 
     def call(self, inputs, training=None):
-        first = ops.arange(ops.shape(inputs)[1]) < 1
-        mask = ops.logical_or(ops.not_equal(inputs, 0), first)
+        mask = text_mask(inputs)
         x = self.drop_tokens(self.tokens(inputs), training=training)
         x = self.recurrent(x, mask=mask, training=training)
         if self.pool:

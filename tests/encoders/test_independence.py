@@ -17,9 +17,13 @@ CASES = {
     "ResidualSpectrogramEncoder": ({"filters": [4], "units": 3}, FLOAT[..., 0]),
     "ResidualStages": ({"filters": [4, 2]}, FLOAT),
     "SequenceEncoder": ({"units": 3}, FLOAT[:, :, 0]),
+    "SequenceTransformerEncoder": ({"units": 4}, FLOAT[:, :, 0]),
     "SpectrogramEncoder": ({"filters": [4], "units": 3}, FLOAT[..., 0]),
     "StandardizedFeatures": (STATISTICS, FLOAT[:, :, 0]),
     "StandardizedNumbers": (STATISTICS, FLOAT[:, 0, 0]),
+    "TextCnnEncoder": ({"vocabulary_size": 6, "units": 3, "embedding": 4}, IDS),
+    "TextTransformerEncoder": ({"vocabulary_size": 6, "units": 4, "embedding": 3}, IDS),
+    "TransformerBlocks": ({"units": 4}, FLOAT[:, :, 0]),
     "TextEncoder": ({"vocabulary_size": 6, "units": 3, "embedding": 4}, IDS),
 }
 
