@@ -1,10 +1,12 @@
 """From a spec to one functional Keras model: encoders, missing tokens, fusion, heads."""
 
+import inspect
+
 import keras
 
 from mm_keras.checks import closest, message
 from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, StandardizedNumbers
-from mm_keras.fusion import FUSIONS, MissingModality
+from mm_keras.fusion import FUSIONS, MissingModality, ModalityDropout, SequenceMask
 from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, Regressor, TextDecoder, VectorDecoder
 from mm_keras.log_mel import LogMel
 
@@ -38,9 +40,12 @@ def build_model(spec, data, precision=None):
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
     fusion = spec.fusion
     # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
-    missing = MissingModality(fusion.modality_dropout, seed=seed, dtype=dtype, name="missing.modality")
-    embeddings = missing({**embeddings, "present": inputs["present"]})
-    fused = _fuse(make_fusion(fusion, dtype), embeddings)
+    hide = ModalityDropout(fusion.modality_dropout, seed=seed, dtype=dtype, name="modality.dropout")
+    sequences = [name for name, x in embeddings.items() if len(x.shape) == 3]
+    masks = {name: SequenceMask(name=f"{name}.steps")(embeddings[name]) for name in sequences}
+    embeddings = hide({**embeddings, "present": inputs["present"]})
+    missing = MissingModality(dtype=dtype, name="missing.modality")
+    fused = _fuse(make_fusion(fusion, dtype), missing(embeddings), missing.compute_mask(embeddings, masks))
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
@@ -143,8 +148,11 @@ def _encode(name, modality, x, fitted, dtype, seed):
     return layer(**settings, dtype=dtype, name=f"{name}.encoder")(x)
 
 
-def _fuse(layer, embeddings):
-    fused = layer(embeddings)
+def _fuse(layer, embeddings, masks):
+    masks = {name: mask for name, mask in masks.items() if mask is not None}
+    # Passed by name: what Keras carries along is no part of the graph, in which evaluation cuts.
+    heeds = masks and "mask" in inspect.signature(layer.call).parameters
+    fused = layer(embeddings, mask=masks) if heeds else layer(embeddings)
     shape = getattr(fused, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] is None:
         received = type(fused).__name__ if shape is None else f"a tensor of shape {tuple(shape)}"

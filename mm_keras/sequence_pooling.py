@@ -5,7 +5,7 @@ from keras import ops
 
 from mm_keras.checks import check_choice, check_rank
 
-POOLINGS = ("last", "mean", "max", "mean_max", "attention")
+POOLINGS = ("last", "mean", "max", "mean_max", "attention", "none")
 
 
 def masked_mean(x, mask):
@@ -41,15 +41,16 @@ class SequencePooling(keras.layers.Layer):
     """Joins the steps of a sequence to one vector; what a mask hides has no part in it.
 
     Args:
-        pooling: str. "last": the last step. "mean" and "max": over the steps. "mean_max": both, side by
-            side. "attention": the sum of the steps `x_t` weighed by `softmax_t(v . tanh(W x_t + b))`, in
-            float32.
+        pooling: str. "none": the steps stay as they are. "last": the last step. "mean" and "max": over the
+            steps. "mean_max": both, side by side. "attention": the sum of the steps `x_t` weighed by
+            `softmax_t(v . tanh(W x_t + b))`, in float32.
 
     Call arguments:
         inputs: float tensor `(B, T, D)`.
         mask: bool tensor `(B, T)` or None. False hides a step; all hidden gives zeros.
 
-    Returns: float tensor `(B, D)`, or `(B, 2 D)` of "mean_max".
+    Returns: float tensor `(B, D)`; `(B, 2 D)` of "mean_max", and the inputs `(B, T, D)`, with their mask, of
+        "none".
     Raises: ValueError, if `pooling` is another word or the input is not `(B, T, D)`.
     Source: Yang et al. 2016, "Hierarchical Attention Networks for Document Classification", equations 5 to 7
         (attention).
@@ -68,15 +69,19 @@ class SequencePooling(keras.layers.Layer):
             self.query = self.add_weight(name="query", shape=(width, 1))
 
     def call(self, inputs, mask=None):
+        if self.pooling == "none":
+            return inputs
         if self.pooling == "mean_max":
             return ops.concatenate([masked_mean(inputs, mask), masked_maximum(inputs, mask)], axis=-1)
         pool = {"last": masked_last, "mean": masked_mean, "max": masked_maximum, "attention": self._attend}
         return pool[self.pooling](inputs, mask)
 
     def compute_mask(self, inputs, previous_mask):
-        return None
+        return previous_mask if self.pooling == "none" else None
 
     def compute_output_shape(self, input_shape):
+        if self.pooling == "none":
+            return tuple(input_shape)
         return (input_shape[0], input_shape[-1] * (2 if self.pooling == "mean_max" else 1))
 
     def get_config(self):

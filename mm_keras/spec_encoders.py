@@ -8,8 +8,8 @@ from mm_keras.applications import SMALLEST_SIZES
 from mm_keras.spec_parts import Conflict, Float, Int, Part, Rate, Units, kind_by_default
 
 Pooling = Annotated[
-    Literal["last", "mean", "max", "mean_max", "attention"],
-    Field(description="How the steps of a sequence become one vector."),
+    Literal["last", "mean", "max", "mean_max", "attention", "none"],
+    Field(description="How the steps become one vector; none: they stay, for a fusion of sequences."),
 ]
 
 Blocks = Annotated[Int, Field(ge=1, le=64, description="Residual blocks of each stage.")]
@@ -37,6 +37,9 @@ class ResidualImageEncoder(Part):
     blocks: Blocks = 1
     units: Units = Field(128, description="Width of the embedding.")
     dropout: Rate = 0.2
+    pooling: Literal["mean", "none"] = Field(
+        "mean", description="none: each place of the last map stays, for a fusion of sequences."
+    )
 
 
 class ApplicationEncoder(Part):

@@ -10,6 +10,7 @@ from mm_keras.spec_parts import Conflict, Int, Name, Part, Rate, Units
 
 class Fusion(Part):
     least_modalities: ClassVar[int] = 1
+    reads_sequences: ClassVar[bool] = False
 
     modality_dropout: Rate | dict[Name, Rate] = Field(
         0.2,
@@ -17,8 +18,17 @@ class Fusion(Part):
     )
     dropout: Rate = Field(0.2, description="Dropout on the fused embedding.")
 
-    def check_modalities(self, names):
-        """Raises a `Conflict`, seen from the spec, if these modalities cannot be joined so."""
+    def check_modalities(self, modalities):
+        """Raises a `Conflict`, seen from the spec, if these modalities, by name, cannot be joined so."""
+        names = list(modalities)
+        for name, modality in modalities.items():
+            if not self.reads_sequences and getattr(modality.encoder, "pooling", None) == "none":
+                raise Conflict(
+                    ("modalities", name, "encoder", "pooling"),
+                    f"one vector of each modality for the fusion `{self.kind}`",
+                    "pooling='none'",
+                    "Such as `pooling: mean`; or `cross_attention` or `bottleneck`, which read sequences.",
+                )
         if len(names) < self.least_modalities:
             raise Conflict(
                 ("fusion", "kind"),
@@ -61,9 +71,9 @@ class TensorFusion(UnitsFusion):
     kind: Literal["tensor"]
     width: Int = Field(16, ge=1, le=512, description="Width of each side of the outer product.")
 
-    def check_modalities(self, names):
-        super().check_modalities(names)
-        fault = product_fault(self.width, len(names))
+    def check_modalities(self, modalities):
+        super().check_modalities(modalities)
+        fault = product_fault(self.width, len(modalities))
         if fault:
             raise Conflict(("fusion", "width"), *fault)
 
@@ -89,8 +99,9 @@ class FilmFusion(UnitsFusion):
         None, description="Modality that the others scale and shift; default: the first by name."
     )
 
-    def check_modalities(self, names):
-        super().check_modalities(names)
+    def check_modalities(self, modalities):
+        super().check_modalities(modalities)
+        names = list(modalities)
         if self.conditioned not in (None, *names):
             raise Conflict(
                 ("fusion", "conditioned"),
@@ -138,6 +149,7 @@ class CentralFusion(UnitsFusion):
 
 
 class AttentionFusion(UnitsFusion):
+    reads_sequences = True
     num_heads: Int = Field(4, ge=1, description="Heads of attention, a divisor of `units`.")
     block_dropout: Rate = Field(0.1, description="Dropout in each block.")
 
@@ -172,6 +184,7 @@ class BottleneckFusion(AttentionFusion):
 
 
 class RegisteredFusion(Fusion):
+    reads_sequences = True
     kind: Literal["registered"]
     layer: str = Field(
         pattern=r"^[^>]+>[^>]+$",

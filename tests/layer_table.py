@@ -14,6 +14,7 @@ MASKS = {
     "audio": np.array([[0, 1, 1, 0], [0, 0, 0, 0]], "float32"),
 }
 FRAMES = (np.arange(9) < np.array([[9], [4]])).astype("float32")
+PRESENT = np.array([[1, 0], [1, 1]], "float32")
 CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
 STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
@@ -61,6 +62,7 @@ ROWS = [
     Row(encoders.ConvStages, {"filters": [4, 3]}, (5, 6, 2), (2, 2, 3)),
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (6,), (5,)),
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
+    Row(encoders.HalvedMask, {"times": 2}, (5,), (2,), dtypes={"inputs": "bool"}, learns=False),
     Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
     *(
         Row(
@@ -85,6 +87,13 @@ ROWS = [
         (9, 5),
         (10,),
         {"mask": FRAMES},
+        slow=True,
+    ),
+    Row(
+        encoders.ResidualImageEncoder,
+        {"filters": [4], "units": 5, "pooling": "none"},
+        (6, 5, 3),
+        (9, 5),
         slow=True,
     ),
     Row(encoders.ResidualStages, {"filters": [4, 3], "blocks": 2, "dropout": 0.1}, (5, 6, 2), (2, 2, 3)),
@@ -119,6 +128,8 @@ ROWS = [
     Row(encoders.StandardizedFeatures, STATISTICS, (2,), (2,)),
     Row(encoders.StandardizedFeatures, STATISTICS, (3, 2), (3, 2)),
     Row(encoders.StandardizedNumbers, STATISTICS, (2,), (4,)),
+    Row(encoders.StepMask, {}, (3, 2), (3,), learns=False),
+    Row(encoders.TokenMask, {}, (4,), (4,), dtypes={"inputs": "int32"}, learns=False),
     Row(
         encoders.SequenceTransformerEncoder,
         {"units": 4, "num_heads": 2, "layers": 1, "dropout": 0.1, "pooling": "mean"},
@@ -239,24 +250,26 @@ ROWS = [
     Row(fusion.GatedUnitFusion, {"units": 4}, VECTORS, (4,)),
     Row(fusion.LowRankFusion, {"units": 4, "rank": 3}, VECTORS, (4,)),
     Row(fusion.MatrixProductFusion, {"units": 4, "rank": 2}, VECTORS, (4,)),
+    Row(
+        fusion.MissingModality,
+        {},
+        {"image": (4,), "text": (3, 2), "audio": (3,)},
+        {"image": (4,), "text": (3, 2), "audio": (3,)},
+        {"present": np.array([[1, 0, 1], [0, 1, 0]], "float32")},
+    ),
     *(
         Row(
-            fusion.MissingModality,
+            fusion.ModalityDropout,
             arguments,
-            shapes,
-            shapes,
-            {"present": np.array(present, "float32")},
+            {"image": (4,), "text": (3, 2), "present": (2,)},
+            {"image": (4,), "text": (3, 2), "present": (2,)},
         )
-        for arguments, shapes, present in (
-            (
-                {"rate": 0.5, "seed": 3},
-                {"image": (4,), "text": (3, 2), "audio": (3,)},
-                [[1, 0, 1], [0, 1, 0]],
-            ),
-            ({"rate": 0.0, "seed": None}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
-            ({"rate": {"text": 0.3}, "seed": 3}, {"image": (4,), "text": (3,)}, [[1, 0], [0, 1]]),
-        )
+        for arguments in ({"rate": 0.5, "seed": 3}, {"rate": {"text": 0.3}, "seed": None})
     ),
+    Row(
+        fusion.SequenceMask, {}, (3, 2), (3,), {"mask": np.array([[1, 1, 0], [1, 0, 0]], bool)}, learns=False
+    ),
+    Row(fusion.ShownSteps, {"place": 1}, (3, 2), (3,), {"present": PRESENT}, learns=False),
     Row(fusion.MutanFusion, {"units": 4, "width": 3, "rank": 2}, VECTORS, (4,)),
     Row(fusion.TensorFusion, {"units": 4, "width": 2}, VECTORS, (4,)),
     *(
@@ -317,10 +330,11 @@ ROWS = [
             sequence_pooling.SequencePooling,
             {"pooling": pooling},
             (4, 3),
-            (6 if pooling == "mean_max" else 3,),
+            {"mean_max": (6,), "none": (4, 3)}.get(pooling, (3,)),
             {"mask": mask} if mask is not None else None,
         )
         for pooling, mask in (
+            ("none", MASKS["audio"]),
             ("last", MASKS["audio"]),
             ("mean", None),
             ("mean_max", MASKS["audio"]),

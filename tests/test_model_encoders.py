@@ -1,9 +1,11 @@
 """`build_model` with each encoder that a spec can name: its settings, and that it trains."""
 
+import keras
 import numpy as np
 import pytest
 from test_model import (
     MODALITIES,
+    assert_same,
     build,
     compiled,
     fitted_for,
@@ -79,3 +81,91 @@ def test_a_float32_copy_needs_no_file_of_weights():
     for found, wanted in zip(copy.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert spec.modalities["image"].encoder.weights == "gone.weights.h5"
+
+
+STEPS = {name: MODALITIES[name] for name in ("audio", "text", "vec")} | {
+    "image": {**MODALITIES["image"], "encoder": {"kind": "residual", "filters": [4, 3], "units": 4}}
+}
+STEPS = {name: {**part, "encoder": {**part["encoder"], "pooling": "none"}} for name, part in STEPS.items()}
+ATTENTION = {"units": 8, "num_heads": 2, "block_dropout": 0.0}
+
+
+@pytest.fixture(scope="module", params=["cross_attention", "bottleneck"])
+def attending(request):
+    """(spec, model) of four modalities whose steps all reach the fusion, and numbers beside them."""
+    keras.utils.set_random_seed(7)
+    modalities = {**STEPS, "numbers": MODALITIES["numbers"]}
+    spec = spec_of(modalities, ["label"], {"kind": request.param, **ATTENTION})
+    model = build(spec)
+    tokens = model.get_layer("missing.modality")
+    tokens.set_weights([weight + 0.1 * (i + 1) for i, weight in enumerate(tokens.get_weights())])
+    return spec, model
+
+
+@pytest.mark.slow
+def test_a_fusion_of_sequences_gets_every_step(attending):
+    spec, model = attending
+    steps = {name: model.get_layer(f"{name}.encoder").output.shape for name in spec.modality_names}
+    assert steps == {
+        "audio": (None, 4, 4),
+        "image": (None, 4, 4),
+        "numbers": (None, 4),
+        "text": (None, 5, 4),
+        "vec": (None, 3, 4),
+    }
+    inputs = inputs_for(spec)
+    for name in ("text", "vec"):
+        turned = {**inputs, name: inputs[name][:, ::-1]}
+        assert np.abs(predict(model, turned)["label"] - predict(model, inputs)["label"]).max() > 1e-5, name
+
+
+@pytest.mark.slow
+def test_what_an_absent_sequence_holds_changes_nothing(attending):
+    spec, model = attending
+    inputs, other = inputs_for(spec, batch=5), inputs_for(spec, batch=5, seed=8)
+    inputs["present"] = 1 - np.eye(5, dtype="float32")  # Each row lacks another modality.
+    held = {
+        name: np.where(np.reshape(np.arange(5) == i, (5,) + (1,) * (x.ndim - 1)), other[name], x)
+        for i, (name, x) in enumerate((name, inputs[name]) for name in spec.modality_names)
+    }
+    assert_same(predict(model, inputs), predict(model, {**held, "present": inputs["present"]}))
+
+
+@pytest.mark.slow
+def test_a_fusion_of_sequences_trains_and_is_written(attending, tmp_path):
+    spec, model = attending
+    inputs = inputs_for(spec, batch=6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    inputs["present"][1:4] = [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0], [0, 0, 0, 1, 0]]
+    assert_same(predict(again, inputs), predict(model, inputs))
+    layers = [again.get_layer(f"{name}.encoder") for name in spec.modality_names]
+    before = [[np.array(weight) for weight in layer.trainable_weights] for layer in layers]
+    compiled(spec, again, 1.0).train_on_batch(inputs, targets_for(spec, inputs))
+    for layer, old in zip(layers, before, strict=True):
+        assert any((np.array(x) != y).any() for x, y in zip(layer.trainable_weights, old, strict=True))
+
+
+def padded(x, shape):
+    return np.pad(x, [(0, wanted - length) for wanted, length in zip(shape, x.shape, strict=True)])
+
+
+@pytest.mark.slow
+def test_padding_of_a_sequence_does_not_reach_the_fusion():
+    modalities = {name: STEPS[name] for name in ("audio", "text", "vec")}
+    fusion, outputs = {"kind": "cross_attention", **ATTENTION, "modality_dropout": 0.0}, {}
+    for length in (4, 7):
+        modalities["text"] = {**STEPS["text"], "length": length}
+        modalities["vec"] = {**STEPS["vec"], "shape": [length, 2]}
+        modalities["audio"] = {**STEPS["audio"], "seconds": 0.03 * length}
+        spec = spec_of(modalities, ["label"], fusion)
+        inputs = inputs_for(spec, batch=2)
+        if length == 4:
+            short = inputs
+        inputs = {name: padded(x, inputs[name].shape) for name, x in short.items()}
+        model = build(spec)
+        if length == 4:
+            weights = model.get_weights()
+        model.set_weights(weights)
+        outputs[length] = predict(model, inputs)
+    assert_same(outputs[4], outputs[7])

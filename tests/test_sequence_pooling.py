@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ pytestmark = pytest.mark.core
 
 X = np.array([[[1.0, -9.0], [3.0, -7.0], [8.0, -1.0]]], "float32")
 MASK = np.array([[True, True, False]])
+TO_ONE = [pooling for pooling in POOLINGS if pooling != "none"]
 
 
 @pytest.mark.parametrize(
@@ -37,12 +39,12 @@ def test_attention_weighs_the_steps_by_the_formula():
         np.testing.assert_allclose(layer(X, mask=mask), [expected], rtol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", TO_ONE)
 def test_a_sequence_that_is_hidden_whole_gives_zeros(pooling):
     assert not np.any(SequencePooling(pooling)(X, mask=np.zeros((1, 3), bool)))
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", TO_ONE)
 @settings(max_examples=10)
 @given(length=st.integers(1, 4), padding=st.integers(1, 4), seed=st.integers(0, 99))
 def test_hidden_steps_change_nothing(pooling, length, padding, seed):
@@ -51,6 +53,16 @@ def test_hidden_steps_change_nothing(pooling, length, padding, seed):
     layer = SequencePooling(pooling)
     alone = layer(x[:, :length])
     np.testing.assert_allclose(layer(x, mask=mask), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_none_leaves_the_steps_and_their_mask():
+    x = keras.Input((None, 2))
+    masked = keras.layers.Masking()(x)
+    pooled = SequencePooling("none")(masked)
+    assert pooled.shape == (None, None, 2)
+    mean = keras.layers.GlobalAveragePooling1D()(pooled)
+    padded = np.concatenate([X, np.zeros((1, 2, 2), "float32")], axis=1)
+    np.testing.assert_allclose(keras.Model(x, mean)(padded), X.mean(axis=1), rtol=1e-6)
 
 
 def test_another_word_is_rejected():

@@ -56,6 +56,11 @@ def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
             {"kind": "features", "shape": [3], "encoder": {"kind": "transformer"}},
             "`modalities.x.encoder.kind` expects `dense` where `shape` is one vector",
         ),
+        (
+            {"kind": "text", "encoder": {"pooling": "none"}},
+            "`modalities.x.encoder.pooling` expects one vector of each modality for the fusion "
+            "`concatenate`. Received: pooling='none'. Such as `pooling: mean`; or `cross_attention` or",
+        ),
         ({"kind": "image", "encoder": {"filters": [0]}}, r"`modalities.x.encoder.filters\[0\]` expects"),
         (
             {"kind": "audio", "encoder": {"kind": "residual", "cell": "gru"}},

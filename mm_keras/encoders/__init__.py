@@ -3,6 +3,7 @@
 from mm_keras.encoders.application_encoder import ApplicationEncoder
 from mm_keras.encoders.conv_stages import ConvStages
 from mm_keras.encoders.dense_encoder import DenseEncoder
+from mm_keras.encoders.halved_mask import HalvedMask
 from mm_keras.encoders.image_encoder import ImageEncoder
 from mm_keras.encoders.residual_block import ResidualBlock
 from mm_keras.encoders.residual_image_encoder import ResidualImageEncoder
@@ -14,9 +15,11 @@ from mm_keras.encoders.spectrogram_encoder import SpectrogramEncoder
 from mm_keras.encoders.spectrogram_mask import SpectrogramMask
 from mm_keras.encoders.standardized_features import StandardizedFeatures
 from mm_keras.encoders.standardized_numbers import StandardizedNumbers
+from mm_keras.encoders.step_mask import StepMask
 from mm_keras.encoders.text_cnn_encoder import TextCnnEncoder
 from mm_keras.encoders.text_encoder import TextEncoder
 from mm_keras.encoders.text_transformer_encoder import TextTransformerEncoder
+from mm_keras.encoders.token_mask import TokenMask
 from mm_keras.encoders.transformer_blocks import TransformerBlocks
 
 ENCODERS = {
@@ -41,6 +44,7 @@ __all__ = [
     "ApplicationEncoder",
     "ConvStages",
     "DenseEncoder",
+    "HalvedMask",
     "ImageEncoder",
     "ResidualBlock",
     "ResidualImageEncoder",
@@ -52,8 +56,10 @@ __all__ = [
     "SpectrogramMask",
     "StandardizedFeatures",
     "StandardizedNumbers",
+    "StepMask",
     "TextCnnEncoder",
     "TextEncoder",
     "TextTransformerEncoder",
+    "TokenMask",
     "TransformerBlocks",
 ]

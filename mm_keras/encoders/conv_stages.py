@@ -4,11 +4,7 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_positive_ints
-
-
-def halve_mask(mask):
-    """Returns the mask `(B, ceil(T / 2))` of pairs of steps of which the first is kept; None of None."""
-    return None if mask is None else mask[:, ::2]
+from mm_keras.encoders.halved_mask import halve_mask
 
 
 def hide(x, mask):

@@ -3,7 +3,8 @@
 import keras
 
 from mm_keras.checks import check_positive_int, check_rank, check_rate
-from mm_keras.encoders.conv_stages import halve_mask, hide
+from mm_keras.encoders.conv_stages import hide
+from mm_keras.encoders.halved_mask import halve_mask
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

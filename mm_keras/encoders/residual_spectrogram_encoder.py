@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import halve_mask
+from mm_keras.encoders.halved_mask import HalvedMask, keep_first
 from mm_keras.encoders.residual_stages import ResidualStages
-from mm_keras.encoders.spectrogram_encoder import keep_first, normalize
+from mm_keras.encoders.spectrogram_encoder import normalize
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 
@@ -48,6 +48,7 @@ class ResidualSpectrogramEncoder(keras.layers.Layer):
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.dense = keras.layers.Dense(units, activation="relu", dtype=dtype, name="dense")
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool")
+        self.halved_mask = HalvedMask(len(self.filters), dtype="float32", name=f"{self.name}.mask")
 
     def build(self, input_shape):
         check_rank("ResidualSpectrogramEncoder", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")
@@ -58,19 +59,19 @@ class ResidualSpectrogramEncoder(keras.layers.Layer):
         self.pool.build((batch, steps, self.units))
 
     def call(self, inputs, mask=None, training=None):
-        mask = keep_first(mask, inputs)
+        mask = keep_first(mask)
         x = ops.cast(normalize(inputs, mask), self.compute_dtype)[..., None]
         x = self.flatten(self.stages(x, mask=mask, training=training))  # (B, T', D)
-        for _ in self.filters:
-            mask = halve_mask(mask)
+        mask = None if mask is None else self.halved_mask(mask)
         x = self.dense(self.drop(x, training=training))
         return self.drop(self.pool(x, mask=mask), training=training)
 
     def compute_mask(self, inputs, previous_mask):
-        return None
+        return None if previous_mask is None or self.pooling != "none" else self.halved_mask(previous_mask)
 
     def compute_output_shape(self, input_shape):
-        return self.pool.compute_output_shape((input_shape[0], None, self.units))
+        steps = self.stages.compute_output_shape((*input_shape, 1))[1]
+        return self.pool.compute_output_shape((input_shape[0], steps, self.units))
 
     def get_config(self):
         return {

@@ -3,7 +3,8 @@
 import keras
 
 from mm_keras.checks import check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import halve_mask, hide
+from mm_keras.encoders.conv_stages import hide
+from mm_keras.encoders.halved_mask import halve_mask
 from mm_keras.encoders.residual_block import ResidualBlock
 
 

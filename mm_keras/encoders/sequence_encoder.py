@@ -3,8 +3,8 @@
 import keras
 
 from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
-from mm_keras.encoders.standardized_features import steps_before_padding
-from mm_keras.encoders.text_encoder import CELLS, recurrent_layer, width_of
+from mm_keras.encoders.step_mask import StepMask
+from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 
@@ -37,6 +37,7 @@ class SequenceEncoder(keras.layers.Layer):
         self.dropout = check_rate("SequenceEncoder", "dropout", dropout)
         self.pooling = check_choice("SequenceEncoder", "pooling", pooling, POOLINGS)
         dtype, states = self.dtype_policy, pooling != "last"
+        self.step_mask = StepMask(dtype="float32", name=f"{self.name}.mask")
         self.recurrent = recurrent_layer(cell, units, bidirectional, dtype, "recurrent", states)
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool") if states else None
         self.drop_state = keras.layers.Dropout(dropout, dtype=dtype)
@@ -48,14 +49,20 @@ class SequenceEncoder(keras.layers.Layer):
             self.pool.build(self.recurrent.compute_output_shape(input_shape))
 
     def call(self, inputs, training=None):
-        mask = steps_before_padding(inputs)
+        mask = self.step_mask(inputs)
         x = self.recurrent(inputs, mask=mask, training=training)
         if self.pool:
             x = self.pool(x, mask=mask)
         return self.drop_state(x, training=training)
 
+    def compute_mask(self, inputs, previous_mask):
+        return self.step_mask(inputs) if self.pooling == "none" else None
+
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], width_of(self.units, self.bidirectional, self.pooling))
+        width = self.units * (2 if self.bidirectional else 1)
+        if self.pool is None:
+            return (input_shape[0], width)
+        return self.pool.compute_output_shape((*input_shape[:2], width))
 
     def get_config(self):
         return {

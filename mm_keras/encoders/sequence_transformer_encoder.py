@@ -3,7 +3,7 @@
 import keras
 
 from mm_keras.checks import check_choice, check_rank
-from mm_keras.encoders.standardized_features import steps_before_padding
+from mm_keras.encoders.step_mask import StepMask
 from mm_keras.encoders.transformer_blocks import TransformerBlocks
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
@@ -32,6 +32,7 @@ class SequenceTransformerEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.pooling = check_choice("SequenceTransformerEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
+        self.step_mask = StepMask(dtype="float32", name=f"{self.name}.mask")
         self.blocks = TransformerBlocks(units, num_heads, layers, dropout, dtype=dtype, name="blocks")
         self.units, self.num_heads, self.layers, self.dropout = units, num_heads, layers, dropout
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool")
@@ -43,9 +44,12 @@ class SequenceTransformerEncoder(keras.layers.Layer):
         self.pool.build((*input_shape[:2], self.units))
 
     def call(self, inputs, training=None):
-        mask = steps_before_padding(inputs)
+        mask = self.step_mask(inputs)
         x = self.blocks(inputs, mask=mask, training=training)
         return self.drop(self.pool(x, mask=mask), training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.step_mask(inputs) if self.pooling == "none" else None
 
     def compute_output_shape(self, input_shape):
         return self.pool.compute_output_shape((*input_shape[:2], self.units))

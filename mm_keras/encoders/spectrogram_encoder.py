@@ -4,16 +4,12 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import ConvStages, halve_mask
-from mm_keras.encoders.text_encoder import CELLS, recurrent_layer, width_of
+from mm_keras.encoders.conv_stages import ConvStages
+from mm_keras.encoders.halved_mask import HalvedMask, keep_first
+from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 EPSILON = 1e-3  # Added to a variance, as Keras's own normalisations do.
-
-
-def keep_first(mask, inputs):
-    """Returns the mask `(B, T)` with the first step visible always; None of None."""
-    return None if mask is None else ops.logical_or(mask, ops.arange(ops.shape(inputs)[1]) < 1)
 
 
 def normalize(inputs, mask):
@@ -77,6 +73,7 @@ class SpectrogramEncoder(keras.layers.Layer):
             cell, units, bidirectional, dtype, "recurrent", return_sequences=True
         )
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool")
+        self.halved_mask = HalvedMask(len(self.filters), dtype="float32", name=f"{self.name}.mask")
 
     def build(self, input_shape):
         check_rank("SpectrogramEncoder", "inputs", input_shape, 3, "Pass spectrograms (B, T, F).")
@@ -84,24 +81,24 @@ class SpectrogramEncoder(keras.layers.Layer):
         _, steps, bins, filters = self.stages.compute_output_shape((*input_shape, 1))
         self.flatten = keras.layers.Reshape((-1, bins * filters), dtype=self.dtype_policy)
         self.recurrent.build((input_shape[0], steps, bins * filters))
-        self.pool.build((input_shape[0], steps, self.units * (2 if self.bidirectional else 1)))
+        self.pool.build((input_shape[0], steps, self._width))
 
     def call(self, inputs, mask=None, training=None):
-        mask = keep_first(mask, inputs)
+        mask = keep_first(mask)
         x = ops.cast(normalize(inputs, mask), self.compute_dtype)[..., None]
         x = self.flatten(self.stages(x, mask=mask))
-        for _ in self.filters:
-            mask = halve_mask(mask)
+        mask = None if mask is None else self.halved_mask(mask)
         # What is read from the beginning on has heard nothing of the padding behind.
         hidden = {"mask": mask} if self.bidirectional else {}
         x = self.recurrent(self.drop(x, training=training), training=training, **hidden)  # (B, T', D)
         return self.drop(self.pool(x, mask=mask), training=training)
 
     def compute_mask(self, inputs, previous_mask):
-        return None
+        return None if previous_mask is None or self.pooling != "none" else self.halved_mask(previous_mask)
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], width_of(self.units, self.bidirectional, self.pooling))
+        steps = self.stages.compute_output_shape((*input_shape, 1))[1]
+        return self.pool.compute_output_shape((input_shape[0], steps, self._width))
 
     def get_config(self):
         return {
@@ -113,3 +110,7 @@ class SpectrogramEncoder(keras.layers.Layer):
             "dropout": self.dropout,
             "pooling": self.pooling,
         }
+
+    @property
+    def _width(self):
+        return self.units * (2 if self.bidirectional else 1)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.text_encoder import text_mask
+from mm_keras.encoders.token_mask import TokenMask
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 
@@ -47,6 +47,7 @@ class TextCnnEncoder(keras.layers.Layer):
         self.dropout = check_rate("TextCnnEncoder", "dropout", dropout)
         self.pooling = check_choice("TextCnnEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
+        self.token_mask = TokenMask(dtype="float32", name=f"{self.name}.mask")
         self.tokens = keras.layers.Embedding(vocabulary_size, embedding, dtype=dtype, name="tokens")
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.convs = [
@@ -65,11 +66,14 @@ class TextCnnEncoder(keras.layers.Layer):
         self.pool.build((*input_shape, self.units * len(self.windows)))
 
     def call(self, inputs, training=None):
-        mask = text_mask(inputs)
+        mask = self.token_mask(inputs)
         x = self.drop(self.tokens(inputs), training=training)
         x = x * ops.cast(mask, x.dtype)[:, :, None]
         x = ops.concatenate([conv(x) for conv in self.convs], axis=-1)  # (B, T, D)
         return self.drop(self.pool(x, mask=mask), training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.token_mask(inputs) if self.pooling == "none" else None
 
     def compute_output_shape(self, input_shape):
         return self.pool.compute_output_shape((*input_shape, self.units * len(self.windows)))

@@ -1,9 +1,9 @@
 """Recurrent encoder of token ids."""
 
 import keras
-from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_rank, check_rate
+from mm_keras.encoders.token_mask import TokenMask
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
 CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
@@ -13,16 +13,6 @@ def recurrent_layer(cell, units, bidirectional, dtype, name, return_sequences=Fa
     """Returns a recurrent layer for sequences `(B, T, D)`: `units` wide, twice that if bidirectional."""
     layer = CELLS[cell](units, return_sequences=return_sequences, dtype=dtype, name=name)
     return keras.layers.Bidirectional(layer, dtype=dtype, name=name) if bidirectional else layer
-
-
-def text_mask(tokens):
-    """Returns which of the tokens `(B, T)` are no padding; the first one never is."""
-    return ops.logical_or(ops.not_equal(tokens, 0), ops.arange(ops.shape(tokens)[1]) < 1)
-
-
-def width_of(units, bidirectional, pooling):
-    """Returns the width of what a pooling makes of a recurrent layer's states."""
-    return units * (2 if bidirectional else 1) * (2 if pooling == "mean_max" else 1)
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -69,6 +59,7 @@ class TextEncoder(keras.layers.Layer):
         self.pooling = check_choice("TextEncoder", "pooling", pooling, POOLINGS)
         dtype, states = self.dtype_policy, pooling != "last"
         self.tokens = keras.layers.Embedding(vocabulary_size, embedding, dtype=dtype, name="tokens")
+        self.token_mask = TokenMask(dtype="float32", name=f"{self.name}.mask")
         self.drop_tokens = keras.layers.Dropout(dropout, dtype=dtype)
         self.recurrent = recurrent_layer(cell, units, bidirectional, dtype, "recurrent", states)
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool") if states else None
@@ -83,15 +74,21 @@ class TextEncoder(keras.layers.Layer):
             self.pool.build(self.recurrent.compute_output_shape(shape))
 
     def call(self, inputs, training=None):
-        mask = text_mask(inputs)
+        mask = self.token_mask(inputs)
         x = self.drop_tokens(self.tokens(inputs), training=training)
         x = self.recurrent(x, mask=mask, training=training)
         if self.pool:
             x = self.pool(x, mask=mask)
         return self.drop_state(x, training=training)
 
+    def compute_mask(self, inputs, previous_mask):
+        return self.token_mask(inputs) if self.pooling == "none" else None
+
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], width_of(self.units, self.bidirectional, self.pooling))
+        width = self.units * (2 if self.bidirectional else 1)
+        if self.pool is None:
+            return (input_shape[0], width)
+        return self.pool.compute_output_shape((*input_shape[:2], width))
 
     def get_config(self):
         return {

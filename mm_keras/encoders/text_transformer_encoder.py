@@ -3,7 +3,7 @@
 import keras
 
 from mm_keras.checks import check_choice, check_positive_int, check_rank
-from mm_keras.encoders.text_encoder import text_mask
+from mm_keras.encoders.token_mask import TokenMask
 from mm_keras.encoders.transformer_blocks import TransformerBlocks
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 
@@ -47,6 +47,7 @@ class TextTransformerEncoder(keras.layers.Layer):
         self.embedding = check_positive_int("TextTransformerEncoder", "embedding", embedding)
         self.pooling = check_choice("TextTransformerEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
+        self.token_mask = TokenMask(dtype="float32", name=f"{self.name}.mask")
         self.tokens = keras.layers.Embedding(vocabulary_size, embedding, dtype=dtype, name="tokens")
         self.blocks = TransformerBlocks(units, num_heads, layers, dropout, dtype=dtype, name="blocks")
         self.units, self.num_heads, self.layers, self.dropout = units, num_heads, layers, dropout
@@ -60,9 +61,12 @@ class TextTransformerEncoder(keras.layers.Layer):
         self.pool.build((*input_shape, self.units))
 
     def call(self, inputs, training=None):
-        mask = text_mask(inputs)
+        mask = self.token_mask(inputs)
         x = self.blocks(self.tokens(inputs), mask=mask, training=training)
         return self.drop(self.pool(x, mask=mask), training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.token_mask(inputs) if self.pooling == "none" else None
 
     def compute_output_shape(self, input_shape):
         return self.pool.compute_output_shape((*input_shape, self.units))

@@ -102,9 +102,11 @@ class _Meter:
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
     names = [name for name in model.input if name != "present"]
-    embeddings = {name: model.get_layer(f"{name}.encoder").output for name in names}
-    encoders = keras.Model({name: model.input[name] for name in names}, embeddings)
-    rest = keras.Model([*embeddings.values(), model.input["present"]], model.output)
+    between = {name: model.get_layer(f"{name}.encoder").output for name in names}
+    masks = {f"{name}.steps" for name in names} & {layer.name for layer in model.layers}
+    between |= {name: model.get_layer(name).output for name in sorted(masks)}  # Of sequences.
+    encoders = keras.Model({name: model.input[name] for name in names}, between)
+    rest = keras.Model([*between.values(), model.input["present"]], model.output)
 
     @tf.function(reduce_retracing=True)
     def encode(batch):
@@ -112,7 +114,7 @@ def _cut(model):
 
     @tf.function(reduce_retracing=True)
     def decide(embedded, present):
-        return rest([*(embedded[name] for name in names), present], training=False)
+        return rest([*(embedded[name] for name in between), present], training=False)
 
     return encode, decide
 

@@ -12,7 +12,10 @@ from mm_keras.fusion.gated_unit_fusion import GatedUnitFusion
 from mm_keras.fusion.low_rank_fusion import LowRankFusion
 from mm_keras.fusion.matrix_product_fusion import MatrixProductFusion
 from mm_keras.fusion.missing_modality import MissingModality
+from mm_keras.fusion.modality_dropout import ModalityDropout
 from mm_keras.fusion.mutan_fusion import MutanFusion
+from mm_keras.fusion.sequence_mask import SequenceMask
+from mm_keras.fusion.shown_steps import ShownSteps
 from mm_keras.fusion.tensor_fusion import TensorFusion
 from mm_keras.fusion.weighted_sum_fusion import WeightedSumFusion
 
@@ -47,7 +50,10 @@ __all__ = [
     "LowRankFusion",
     "MatrixProductFusion",
     "MissingModality",
+    "ModalityDropout",
     "MutanFusion",
+    "SequenceMask",
+    "ShownSteps",
     "TensorFusion",
     "WeightedSumFusion",
 ]

@@ -1,85 +1,81 @@
-"""Learned tokens in place of absent modalities, and modality dropout."""
+"""Learned tokens in place of absent modalities."""
+
+import warnings
 
 import keras
 from keras import ops
 
-from mm_keras.checks import check_modalities, check_rates, closest, listing, message
+from mm_keras.checks import check_modalities, message
+from mm_keras.fusion.shown_steps import ShownSteps
+
+
+def check_present(owner, input_shape):
+    """Checks that "present" has a column for each of the other inputs, and returns their names, sorted."""
+    check_modalities(owner, input_shape, 2)
+    names = sorted(name for name in input_shape if name != "present")
+    present = input_shape.get("present")
+    if present is None or len(present) != 2 or present[1] != len(names):
+        fix = 'Pass {"image": ..., "text": ..., "present": ones of shape (B, 2)}.'
+        expected = f'"present" of shape (B, {len(names)}), one column a modality'
+        raise ValueError(message(owner, expected, f"present.shape={present}", fix))
+    return names
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class MissingModality(keras.layers.Layer):
     """Replaces the embedding of an absent modality by a learned token.
 
-    In training it also hides modalities that are there, each with probability `rate` and per example, but
-    never all of an example: of those that it drew to hide, one stays, any with equal chance.
-
-    Args:
-        rate: float in [0, 1), or dict, modality name -> such a float. Probability that a modality is hidden
-            in training; one that the dict does not name is never hidden.
-        seed: int or None. Seed of these draws.
+    An absent sequence is one step, the token, whatever stood there: its Keras mask hides the others.
 
     Call arguments:
         inputs: dict with every modality's embedding, float tensor `(B, D_m)` or `(B, T, D_m)`, and
             "present", float tensor `(B, M)`: 1 where the modality (sorted by name) is there, else 0.
 
-    Returns: dict, modality name -> tensor of the same shape, without "present".
-    Raises: ValueError, if `rate` is out of range or names a modality that the inputs lack, or "present" is
-        not there or has another width.
-    Source: Neverova et al. 2016, arXiv:1501.00102 (ModDrop), with learned tokens in place of zeros.
+    Returns: dict, modality name -> tensor of the same shape, without "present". A sequence has a Keras mask,
+        bool `(B, T)`: its own where the modality is there, which hides nothing if there was none.
+    Raises: ValueError, if "present" is not there or has another width.
+    Source: Neverova et al. 2016, arXiv:1501.00102, with learned tokens in place of zeros.
     """
 
-    def __init__(self, rate=0.0, seed=None, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.rate = check_rates("MissingModality", "rate", rate)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        check_modalities("MissingModality", input_shape, 2)
-        self.names = sorted(name for name in input_shape if name != "present")
-        present = input_shape.get("present")
-        if present is None or len(present) != 2 or present[1] != len(self.names):
-            fix = 'Pass {"image": ..., "text": ..., "present": ones of shape (B, 2)}.'
-            expected = f'"present" of shape (B, {len(self.names)}), one column a modality'
-            raise ValueError(message("MissingModality", expected, f"present.shape={present}", fix))
-        for name in self.rate if isinstance(self.rate, dict) else ():
-            if name not in self.names:
-                fix = f"{closest(name, self.names)}Name modalities of the inputs."
-                expected = f"`rate` of names among {listing(self.names)}"
-                raise ValueError(message("MissingModality", expected, f"`{name}`", fix))
-        self.tokens = {
-            name: self.add_weight(name=f"{name}_token", shape=(input_shape[name][-1],), initializer="zeros")
-            for name in self.names
-        }
+        self.names = check_present("MissingModality", input_shape)
+        self.tokens, self.shown_steps = {}, {}
+        for place, name in enumerate(self.names):
+            width = input_shape[name][-1]
+            self.tokens[name] = self.add_weight(name=f"{name}_token", shape=(width,), initializer="zeros")
+            if len(input_shape[name]) == 3:
+                self.shown_steps[name] = ShownSteps(place, dtype="float32", name=f"{self.name}.{name}")
 
-    def call(self, inputs, training=None):
-        present = ops.cast(inputs["present"], "float32")
-        if training and any(self._rates()):
-            present = self._hide(present)
+    def call(self, inputs):
         outputs = {}
-        for i, name in enumerate(self.names):
+        for place, name in enumerate(self.names):
             x = inputs[name]
-            here = ops.reshape(present[:, i] > 0, (-1,) + (1,) * (len(x.shape) - 1))
+            here = ops.reshape(inputs["present"][:, place] > 0, (-1,) + (1,) * (len(x.shape) - 1))
             outputs[name] = ops.where(here, x, ops.cast(self.tokens[name], x.dtype))
         return outputs
+
+    def compute_mask(self, inputs, previous_mask):
+        masks = dict.fromkeys(self.names)
+        for name, shown_steps in self.shown_steps.items():
+            own = (previous_mask or {}).get(name)
+            masks[name] = shown_steps(inputs[name] if own is None else own, inputs["present"])
+        return masks
 
     def compute_output_shape(self, input_shape):
         return {name: shape for name, shape in input_shape.items() if name != "present"}
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        return super().get_config()
 
-    def _rates(self):
-        """Returns the rate of each modality, in the order of `present`."""
-        if isinstance(self.rate, dict):
-            return [self.rate.get(name, 0.0) for name in self.names]
-        return [self.rate] * len(self.names)
-
-    def _hide(self, present):
-        rates = ops.convert_to_tensor(self._rates(), "float32")
-        draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator)
-        kept = ops.cast(draws >= rates, "float32") * present
-        # Where all are drawn, each draw is uniform below its rate: divided by it, the largest is fair.
-        fair = ops.where(present > 0, draws / ops.maximum(rates, 1e-7), -1.0)
-        best = ops.one_hot(ops.argmax(fair, axis=-1), len(self.names)) * present
-        return ops.where(ops.any(kept > 0, axis=-1, keepdims=True), kept, best)
+    @classmethod
+    def from_config(cls, config):
+        # Until 0.1 this layer drew what training hides, which `ModalityDropout` does now.
+        rate, _ = config.pop("rate", 0), config.pop("seed", None)
+        if rate:
+            fix = "It answers as before; to train it further, build it anew."
+            received = f"rate={rate!r}, which an earlier version wrote"
+            warnings.warn(message("MissingModality", "no `rate`", received, fix), stacklevel=2)
+        return cls(**config)

@@ -3,13 +3,15 @@
 import itertools
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
 
+from mm_keras.data.pipeline import make_datasets
 from mm_keras.evaluation import evaluate, subset_name, subsets_of
-from mm_keras.model import loss_weights, make_heads
+from mm_keras.model import build_model, loss_weights, make_heads
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +25,11 @@ def result(trained):
 @pytest.fixture(scope="module")
 def rows(trained):
     """All test rows as one batch of NumPy arrays."""
-    batches = [tf.nest.map_structure(lambda x: x.numpy(), batch) for batch in trained[1].test]
+    return whole_batch(trained[1].test)
+
+
+def whole_batch(dataset):
+    batches = [tf.nest.map_structure(lambda x: x.numpy(), batch) for batch in dataset]
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
@@ -51,6 +57,23 @@ def test_every_subset_equals_the_model_with_inputs_taken_away(trained, result, r
         given = result["subsets"][subset_name(subset)]
         assert given["label"] == pytest.approx(right[there & (weights["label"] > 0)].mean()), subset
         assert given["tags"] == pytest.approx(exact[there & (weights["tags"] > 0)].mean()), subset
+
+
+def test_subsets_of_sequences_equal_the_model_with_inputs_taken_away(tiny_manifest):
+    fusion = {"kind": "cross_attention", "units": 8, "num_heads": 2}
+    spec = tiny.tiny_spec(tiny_manifest, ("audio", "numbers", "text"), ["label"], fusion=fusion, max_bad=0.1)
+    spec.modalities["text"].encoder.pooling = spec.modalities["audio"].encoder.pooling = "none"
+    data = make_datasets(spec)
+    keras.utils.set_random_seed(7)
+    model = build_model(spec, data)
+    subsets = evaluate(model, spec, data, "train")["subsets"]
+    (inputs, targets, weights), places = whole_batch(data.train), {"audio": 0, "text": 2}
+    for name, place in places.items():
+        present = inputs["present"] * np.eye(3, dtype="float32")[place]
+        outputs = model.predict({**inputs, "present": present}, verbose=0)["label"]
+        right = outputs.argmax(axis=1) == targets["label"].argmax(axis=1)
+        known = present.any(axis=1) & (weights["label"] > 0)
+        assert subsets[name]["label"] == pytest.approx(right[known].mean()), name
 
 
 def test_scores_and_losses_equal_those_of_predict(trained, result, rows):
