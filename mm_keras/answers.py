@@ -224,7 +224,8 @@ def columns_of(preprocessor, answers):
 
     Of a classification `label`: the label, `label_score` of it, and `label:CLASS` of each class. Of a
     regression `price`: its number, or `price:COLUMN` where there are several. Of an autoencoder: texts, and
-    numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no place in a table.
+    numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no place in a table. Of a
+    contrastive output `match`: the vector `match_MODALITY` as a list.
     """
     columns = {}
     for name, labels in preprocessor.labels.items():
@@ -238,6 +239,8 @@ def columns_of(preprocessor, answers):
     for name, part in preprocessor.outputs.items():
         for index, title in enumerate(part.titles(name) if part.kind == "regression" else ()):
             columns[title] = lambda row, v=answers[name], i=index: shortest(v[row, i])
+        for key in part.titles(name) if part.kind == "contrastive" else ():
+            columns[key] = lambda row, v=answers[key]: [shortest(value) for value in v[row]]
     for key, values in answers.items():
         modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
         if modality is None:

@@ -124,6 +124,8 @@ def describe(name, part):
         words = f"regression of column{'s' if len(part.columns) > 1 else ''} {', '.join(part.columns)}"
     elif part.kind == "autoencoder":
         words = f"autoencoder of {', '.join(part.modalities)}"
+    elif part.kind == "contrastive":
+        words = f"contrast of {', '.join(part.modalities)}, {part.units} wide"
     else:
         words = f"{'multi-label ' if part.multi_label else ''}classification of column {part.column}"
     return words
@@ -207,6 +209,10 @@ def show_example(out, answers, preprocessor):
         show_table(out, table)
     for title, values in _numbers(answers, preprocessor):
         out.print(Text.assemble((f"{title}: ", "bold"), (number(values[0], 6), "bold green")))
+    for name, part in preprocessor.outputs.items():
+        for title in part.titles(name) if part.kind == "contrastive" else ():
+            words = f"a vector of {answers[title].shape[1]} numbers; --output writes them"
+            out.print(Text.assemble((f"{title}: ", "bold"), words))
     for key, values in answers.items():
         if preprocessor.reconstructed(key):
             read = values[0] if values.dtype.kind in "OU" else f"{values.shape[1:]} values; Python gives them"

@@ -13,6 +13,8 @@ def show_evaluation(out, result, classes=True):
     for name, output in result["outputs"].items():
         if classes and "classes" in output:
             _show_classes(out, name, output)
+        if classes and "retrieval" in output:
+            _show_retrieval(out, name, output["retrieval"])
         if classes and len(output.get("columns", ())) > 1:
             _show_columns(out, name, output["columns"])
     if any(result["subsets"].values()):
@@ -33,7 +35,8 @@ def _outputs_table(outputs):
 
 
 def _measure(metric, value):
-    return percent(value) if metric.endswith(("accuracy", "f1")) else number(value)
+    shares = metric.endswith(("accuracy", "f1")) or metric.startswith("recall@")
+    return percent(value) if shares else number(value)
 
 
 def _show_classes(out, name, output):
@@ -56,6 +59,17 @@ def _show_columns(out, name, columns):
     for column, scores in columns.items():
         table.add_row(column, *[_score(scores[measure]) for measure in ("mae", "rmse", "r2")])
     show_table(out, table, f"Columns of {name}")
+
+
+def _show_retrieval(out, name, directions):
+    """Prints how often each modality finds its own row by another one."""
+    depths = [key for key in next(iter(directions.values())) if key.startswith("recall@")]
+    table = make_table("From<", "To<", *[depth.capitalize() for depth in depths], "Median rank", "Rows")
+    for direction, scores in directions.items():
+        shares = ["-" if scores[key] is None else percent(scores[key]) for key in depths]
+        rank = _score(scores["median_rank"])
+        table.add_row(*direction.split(">"), *shares, rank, f"{scores['rows']:,}")
+    show_table(out, table, f"Retrieval of {name}")
 
 
 def _score(value):

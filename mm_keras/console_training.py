@@ -22,6 +22,9 @@ def choose_columns(spec, logs, width):
             title = TITLES.get(metric, metric) if len(outputs) == 1 else name
             if key:
                 columns.append((f"{word}{title}", key, show))
+    for name in spec.of_kind("contrastive"):
+        if f"{prefix}{name}_loss" in logs:
+            columns.append((f"{word}{name} loss", f"{prefix}{name}_loss", loss))
     for output in spec.of_kind("autoencoder"):
         for modality, name in zip(spec.outputs[output].modalities, spec.keys_of(output), strict=True):
             if f"{prefix}{name}_loss" in logs:

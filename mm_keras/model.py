@@ -7,7 +7,15 @@ import keras
 from mm_keras.checks import closest, message
 from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, StandardizedNumbers
 from mm_keras.fusion import FUSIONS, MissingModality, ModalityDropout, SequenceMask
-from mm_keras.heads import AudioDecoder, Classifier, ImageDecoder, Regressor, TextDecoder, VectorDecoder
+from mm_keras.heads import (
+    AudioDecoder,
+    Classifier,
+    ImageDecoder,
+    Matcher,
+    Regressor,
+    TextDecoder,
+    VectorDecoder,
+)
 from mm_keras.log_mel import LogMel
 
 FUSED = "fused.embedding"
@@ -24,7 +32,8 @@ def build_model(spec, data, precision=None):
     Returns: keras.Model. Inputs: dict, modality name -> tensor as the batch contract has it, and
         "present" `(B, M)`; with `input.bucketing` sequences of any length. Outputs: dict,
         `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
-        of a regression in their own units, and of an autoencoder what each of its decoders gives.
+        of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
+        contrastive output the vectors `(B, M, D)` of `Matcher`.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -43,11 +52,15 @@ def build_model(spec, data, precision=None):
     hide = ModalityDropout(fusion.modality_dropout, seed=seed, dtype=dtype, name="modality.dropout")
     sequences = [name for name, x in embeddings.items() if len(x.shape) == 3]
     masks = {name: SequenceMask(name=f"{name}.steps")(embeddings[name]) for name in sequences}
-    embeddings = hide({**embeddings, "present": inputs["present"]})
+    encoded = {**embeddings, "present": inputs["present"]}
+    embeddings = hide(encoded)
     missing = MissingModality(dtype=dtype, name="missing.modality")
     fused = _fuse(make_fusion(fusion, dtype), missing(embeddings), missing.compute_mask(embeddings, masks))
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
-    outputs = {key: head(fused) for key, head in make_heads(spec, fitted, dtype).items()}
+    outputs = {
+        key: head(encoded if isinstance(head, Matcher) else fused)
+        for key, head in make_heads(spec, fitted, dtype).items()
+    }
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
 
 
@@ -108,6 +121,9 @@ def make_heads(spec, fitted, dtype="float32"):
             statistics = fitted.statistics[name]
             heads[name] = Regressor(**statistics, error=output.loss, dtype=dtype, name=name)
             continue
+        if output.kind == "contrastive":
+            heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)
+            continue
         for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
             heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
     return heads
@@ -123,7 +139,12 @@ def loss_weights(spec):
 
 
 def embedding_model(model):
-    """Returns the part of a model that ends with {"embedding": the fused embedding, float32 `(B, D)`}."""
+    """Returns the part of a model that ends with {"embedding": the fused embedding, float32 `(B, D)`}.
+
+    None, if all outputs are contrastive: such a model fuses nothing.
+    """
+    if FUSED not in {layer.name for layer in model.layers}:
+        return None
     in_float32 = keras.layers.Activation("linear", dtype="float32", name="embedding")
     return keras.Model(model.input, {"embedding": in_float32(model.get_layer(FUSED).output)})
 

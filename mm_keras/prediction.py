@@ -43,8 +43,9 @@ class Predictor:
             batch_size: int. Rows answered at once.
 
         Returns: dict, name -> NumPy array with a row per example: of a classification `label` the label
-            strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; without either, the
-            reconstructions.
+            strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; of a contrastive output
+            `match` the vectors `match_MODALITY` `(B, D)` of norm 1, zeros where it is missing; without any of
+            these, the reconstructions.
         Raises: PredictionError for an unknown modality or a row of none; ValueError naming the row and the
             file that cannot be read.
         """

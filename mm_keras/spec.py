@@ -83,6 +83,9 @@ class Spec(Part):
         self._refuse_clashes()
         self._refuse_labels_as_inputs()
         self._refuse_bucketing_of_targets()
+        for name in self.of_kind("contrastive"):
+            self._check_contrast(name)
+        self._refuse_idle_modalities()
         return self
 
     def _refuse_clashes(self):
@@ -104,6 +107,8 @@ class Spec(Part):
         """Returns the names other than its own under which an output's answers are written."""
         if self.outputs[name].kind == "classification":
             return [f"{name}_scores", f"{name}_score"]  # In a SavedModel, and in a table of answers.
+        if self.outputs[name].kind == "contrastive":
+            return self.outputs[name].titles(name)
         return [key for key in self.keys_of(name) if key != name]
 
     def _refuse_labels_as_inputs(self):
@@ -132,6 +137,37 @@ class Spec(Part):
                 f"`{name}` in its `modalities`",
                 "Name other modalities there, or take `bucketing` out.",
             )
+
+    def _check_contrast(self, name):
+        modalities = self.outputs[name].modalities
+        if len(modalities) < 2:
+            fix = "Name two, or add a modality to the spec."
+            raise Conflict(("outputs", name, "modalities"), "at least 2 modalities", listing(modalities), fix)
+        for modality in modalities:
+            if getattr(self.modalities[modality].encoder, "pooling", None) == "none":
+                raise Conflict(
+                    ("modalities", modality, "encoder", "pooling"),
+                    f"one vector for the contrastive output `{name}`",
+                    "pooling='none'",
+                    "Such as `pooling: mean`; or leave the modality out of this output's `modalities`.",
+                )
+        if self.training.mixup:
+            raise Conflict(
+                ("training", "mixup"),
+                f"0 with the contrastive output `{name}`: a blend of two rows belongs to neither",
+                f"mixup={self.training.mixup}",
+                "Take it out.",
+            )
+
+    def _refuse_idle_modalities(self):
+        contrasts = self.of_kind("contrastive")
+        if len(contrasts) < len(self.outputs):
+            return  # Another output reads all modalities, fused.
+        used = {modality for output in contrasts.values() for modality in output.modalities}
+        for name in sorted(self.modalities.keys() - used):
+            expected = "a modality that an output reads, where all outputs are contrastive"
+            fix = "Take it out, or add it to the `modalities` of an output."
+            raise Conflict(("modalities", name), expected, f"`{name}`, which none names", fix)
 
     @property
     def modality_names(self):

@@ -73,6 +73,22 @@ class AutoencoderOutput(Output):
     units: Units = Field(128, description="Width of each decoder.")
 
 
+class ContrastiveOutput(Output):
+    kind: Literal["contrastive"]
+    modalities: list[str] | None = Field(
+        None, min_length=2, description="Those of a row that are drawn together; default: every modality."
+    )
+    units: Units = Field(128, description="Width of the space that they share.")
+    temperature: Float = Field(
+        0.07, ge=0.01, le=1, description="Temperature at the start; it is learned within 0.01 and 1."
+    )
+
+    def titles(self, name):
+        """Returns how the vectors of the output `name` are called."""
+        return [f"{name}_{modality}" for modality in self.modalities]
+
+
 AnyOutput = Annotated[
-    ClassificationOutput | RegressionOutput | AutoencoderOutput, Field(discriminator="kind")
+    ClassificationOutput | RegressionOutput | AutoencoderOutput | ContrastiveOutput,
+    Field(discriminator="kind"),
 ]

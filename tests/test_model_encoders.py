@@ -162,6 +162,7 @@ def test_padding_of_a_sequence_does_not_reach_the_fusion():
         inputs = inputs_for(spec, batch=2)
         if length == 4:
             short = inputs
+            short["audio"][:, -32:] = 0  # A window that reaches beyond the end of all would mirror the sound.
         inputs = {name: padded(x, inputs[name].shape) for name, x in short.items()}
         model = build(spec)
         if length == 4:

@@ -217,6 +217,12 @@ def _targets(spec, preprocessor, rows, inputs):
                 targets[key] = inputs[modality]
                 weights[key] = rows["present"][:, spec.modality_names.index(modality)]
             continue
+        if output.kind == "contrastive":
+            places = [spec.modality_names.index(modality) for modality in output.modalities]
+            here = tf.gather(rows["present"], places, axis=1) * rows["row/real"][:, None]
+            targets[name] = here[:, :, None]
+            weights[name] = tf.cast(tf.reduce_sum(here, axis=1) > 1, tf.float32)
+            continue
         target = rows[f"target/{name}"]
         single = target.dtype.is_integer
         targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target

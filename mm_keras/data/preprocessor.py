@@ -133,7 +133,8 @@ class Preprocessor:
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each
-        classification, numbers of each regression, or, where there is neither, the reconstructions."""
+        classification, numbers of each regression, vectors of each contrastive output (of norm 1; zeros of an
+        absent modality), or, where there is none of these, the reconstructions."""
         read = {}
         for name, output in self.outputs.items():
             if output.kind == "classification":
@@ -141,6 +142,10 @@ class Preprocessor:
                 read[f"{name}_scores"] = outputs[name]
             elif output.kind == "regression":
                 read[name] = outputs[name]
+            elif output.kind == "contrastive":
+                vectors = tf.math.l2_normalize(outputs[name], axis=-1)  # (B, M, D)
+                for place, title in enumerate(output.titles(name)):
+                    read[title] = vectors[:, place]
         return read or self.reconstructions(outputs)
 
     def reconstructions(self, outputs):

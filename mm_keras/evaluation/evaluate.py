@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.checks import message
+from mm_keras.evaluation.retrieval import retrieval_scores
 from mm_keras.evaluation.scores import (
     classification_scores,
     explained,
@@ -43,7 +44,8 @@ def evaluate(model, spec, data, split="test"):
 
     Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, of a
         classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true), of
-        a regression mae, rmse and r2, also of each column, and points to draw; `subsets`: for each subset
+        a regression mae, rmse and r2, also of each column, and points to draw, of a contrastive output what
+        `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for each subset
         such as "audio+image" the accuracy of each classification and the R2 of each regression, over the
         rows that have at least one of these modalities.
     Raises: ValueError, if the split has no rows.
@@ -60,6 +62,7 @@ def evaluate(model, spec, data, split="test"):
         for name, part in spec.outputs.items()
         if part.kind in ("classification", "regression")
     }
+    matched = {name: [] for name in spec.of_kind("contrastive")}
     encode, decide = _cut(model)
     for inputs, targets, weights in batches:
         embeddings, present = encode(inputs), inputs["present"]
@@ -73,7 +76,9 @@ def evaluate(model, spec, data, split="test"):
                 pairs[subset].append([_read(x[name].numpy()[used], part) for x in (targets, outputs)])
         for key, meter in meters.items():  # The last subset is the whole row.
             meter.add(targets[key], outputs[key], weights[key])
-    return _collect(spec, data, split, meters, answered)
+        for name, pairs in matched.items():
+            pairs.append((outputs[name].numpy(), targets[name].numpy()[..., 0]))
+    return _collect(spec, data, split, meters, answered, matched)
 
 
 def _read(values, part):
@@ -119,8 +124,11 @@ def _cut(model):
     return encode, decide
 
 
-def _collect(spec, data, split, meters, answered):
+def _collect(spec, data, split, meters, answered, matched):
     outputs = {key: meter.result() for key, meter in meters.items()}
+    for name, pairs in matched.items():
+        vectors, here = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        outputs[name].update(retrieval_scores(vectors, here, spec.outputs[name].modalities))
     table = {}
     for name, subsets in answered.items():
         part = spec.outputs[name]

@@ -7,24 +7,27 @@ from mm_keras.model import embedding_model
 
 
 def write_saved_model(model, spec, preprocessor, folder):
-    """Writes a SavedModel with the signatures serving_default, tensors, embed and, where the spec has an
-    autoencoder, reconstruct.
+    """Writes a SavedModel with the signatures serving_default, tensors, embed (unless all outputs are
+    contrastive, which fuse nothing) and, where the spec has an autoencoder, reconstruct.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
-    outputs; a classification's scores are `<output>_scores` beside its label strings, and the numbers of a
-    regression `(B, n)` are in their own units.
+    outputs; a classification's scores are `<output>_scores` beside its label strings, the numbers of a
+    regression `(B, n)` are in their own units, and the vectors of a contrastive output, of norm 1, are
+    `<output>_<modality>`.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
     raw, tensors = preprocessor.raw_spec(), preprocessor.tensor_spec()
     prepare = _traced(preprocessor.tensors, raw)
     run = _traced(lambda inputs: model(inputs, training=False), tensors)
-    embed = _traced(lambda inputs: embedding_model(model)(inputs, training=False), tensors)
+    embed = embedding_model(model)
     endpoints = {
         "serving_default": (lambda inputs: preprocessor.answers(run(prepare(inputs))), raw),
         "tensors": (run, tensors),
-        "embed": (lambda inputs: embed(prepare(inputs)), raw),
     }
+    if embed is not None:
+        fuse = _traced(lambda inputs: embed(inputs, training=False), tensors)
+        endpoints["embed"] = (lambda inputs: fuse(prepare(inputs)), raw)
     if spec.of_kind("autoencoder"):
         endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
     for name, (function, inputs) in endpoints.items():
