@@ -73,7 +73,7 @@ def choose_precision(name):
 
 def log_mel_arguments(modality):
     """Returns the arguments of `LogMel` for an audio modality."""
-    encoder = modality.encoder
+    encoder = modality.spectrogram
     return {
         "rate": modality.rate,
         "mel_bins": encoder.mel_bins,
@@ -154,7 +154,7 @@ def _encode(name, modality, x, fitted, dtype, seed):
         x = StandardizedNumbers(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "features":
         x = StandardizedFeatures(**fitted.statistics[name], name=f"{name}.standardized")(x)
-    elif modality.kind == "audio":
+    elif modality.kind == "audio" and modality.encoder.kind != "waveform":
         x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}.log_mel")(x)
         if modality.augment and (modality.augment.time_mask or modality.augment.frequency_mask):
             masks = modality.augment.model_dump(include={"time_mask", "frequency_mask", "masks"})
@@ -163,6 +163,9 @@ def _encode(name, modality, x, fitted, dtype, seed):
     settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop"})
     if modality.kind == "text":
         settings.update(vocabulary_size=len(fitted.vocabularies[name]))
+    if encoder.kind == "waveform":
+        seconds = {"kernel_size": encoder.window, "stride": encoder.hop}
+        settings.update({key: max(1, round(value * modality.rate)) for key, value in seconds.items()})
     if encoder.kind in ("gru", "lstm"):
         settings.update(cell=encoder.kind)
     layer = ENCODERS[modality.kind, encoder.kind]
@@ -190,7 +193,7 @@ def _decoder(modality, name, units, fitted, dtype, key):
     if modality.kind == "audio":
         arguments = log_mel_arguments(modality)
         frames = LogMel(**arguments).compute_output_shape((None, modality.samples))[1]
-        return AudioDecoder(frames, arguments, modality.encoder.filters[::-1], **settings)
+        return AudioDecoder(frames, arguments, modality.spectrogram.filters[::-1], **settings)
     if modality.kind == "text":
         return TextDecoder(modality.length, len(fitted.vocabularies[name]), units, **settings)
     return VectorDecoder(modality.example_shape, **fitted.statistics[name], units=units, **settings)

@@ -5,7 +5,8 @@ from keras import ops
 
 from mm_keras.checks import check_choice, check_rank
 
-POOLINGS = ("last", "mean", "max", "mean_max", "attention", "none")
+TO_ONE = ("last", "mean", "max", "mean_max", "attention")
+POOLINGS = (*TO_ONE, "none")
 
 
 def masked_mean(x, mask):

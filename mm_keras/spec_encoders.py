@@ -93,6 +93,18 @@ class ResidualSpectrogramEncoder(SpectrogramEncoder):
     pooling: Pooling = "mean_max"
 
 
+class WaveformEncoder(Part):
+    kind: Literal["waveform"] = "waveform"
+    window: Float = Field(0.010, gt=0, description="Length of the first convolution in seconds.")
+    hop: Float = Field(0.0005, gt=0, description="Step of the first convolution in seconds.")
+    filters: list[Units] = Field([32, 32, 64, 128], min_length=1, description="Filters of each Conv1D stage.")
+    units: Units = Field(64, description="Width of a step before the pooling.")
+    dropout: Rate = 0.2
+    pooling: Literal["last", "mean", "max", "mean_max", "attention"] = Field(
+        "mean_max", description="How the steps become one vector."
+    )
+
+
 class DenseEncoder(Part):
     kind: Literal["dense"] = "dense"
     units: Units = 64
@@ -152,7 +164,7 @@ ImageEncoder = Annotated[
     kind_by_default("conv"),
 ]
 AudioEncoder = Annotated[
-    ConvRecurrentEncoder | ResidualSpectrogramEncoder,
+    ConvRecurrentEncoder | ResidualSpectrogramEncoder | WaveformEncoder,
     Field(discriminator="kind"),
     kind_by_default("conv_recurrent"),
 ]

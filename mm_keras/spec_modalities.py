@@ -108,6 +108,14 @@ class AudioModality(Column):
         return True
 
     @property
+    def spectrogram(self):
+        """Encoder whose log-mel spectrogram a decoder paints: the usual one where this has none."""
+        if self.encoder.kind != "waveform":
+            return self.encoder
+        usual = ConvRecurrentEncoder()
+        return usual.model_copy(update={"window": min(usual.window, self.seconds)})
+
+    @property
     def margin(self):
         """Samples that the windows around a sound's end reach beyond it: half of a transform's length."""
         return max(2, round(self.encoder.window * self.rate))
@@ -124,13 +132,26 @@ class AudioModality(Column):
         return self
 
     @model_validator(mode="after")
+    def _mask_spectrograms_alone(self):
+        for key in ("time_mask", "frequency_mask"):
+            if self.encoder.kind == "waveform" and self.augment and getattr(self.augment, key):
+                raise Conflict(
+                    ("augment", key),
+                    "0 where `encoder.kind` is `waveform`, which makes no spectrogram",
+                    f"{key}={getattr(self.augment, key)}",
+                    "Remove it, or take the encoder `conv_recurrent` or `residual`.",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _leave_something_to_hear(self):
         augment = self.augment or AudioAugment()
-        frames = 1 + self.samples // max(1, round(self.encoder.hop * self.rate))
+        frames = 1 + self.samples // max(1, round(self.spectrogram.hop * self.rate))
+        bins = self.spectrogram.mel_bins
         limits = {
             "shift": (self.seconds, f"`seconds` ({self.seconds})"),
             "time_mask": (frames, f"the {frames} frames of the sound"),
-            "frequency_mask": (self.encoder.mel_bins, f"`encoder.mel_bins` ({self.encoder.mel_bins})"),
+            "frequency_mask": (bins, f"`encoder.mel_bins` ({bins})"),
         }
         for key, (limit, name) in limits.items():
             value = getattr(augment, key)

@@ -187,6 +187,13 @@ ROWS = [
         )
         for *kind, width in (("gru", False, 3), ("lstm", False, "attention", 3), ("gru", True, 6))
     ),
+    Row(
+        encoders.WaveformEncoder,
+        {"kernel_size": 5, "stride": 2, "filters": [3, 2], "units": 4, "dropout": 0.1, "pooling": "mean_max"},
+        (45,),
+        (8,),
+        slow=True,
+    ),
     # Fusion.
     Row(
         fusion.BottleneckFusion,

@@ -17,15 +17,18 @@ from test_model import (
 
 from mm_keras.encoders import ENCODERS
 from mm_keras.exporting.export import float32_model
+from mm_keras.log_mel import LogMel
 
 pytestmark = [pytest.mark.core, pytest.mark.tensorflow]
 
 AUDIO = {"mel_bins": 6, "window": 0.032, "hop": 0.016, "filters": [3, 2], "units": 4}
+WAVEFORM = {"window": 0.01, "hop": 0.002, "filters": [3, 2], "units": 4}
 CASES = [
     ("text", {"kind": "gru", "embedding": 4, "units": 4, "pooling": "attention"}, 4),
     ("vec", {"kind": "lstm", "units": 4, "pooling": "max"}, 4),
     ("audio", {**AUDIO, "kind": "conv_recurrent", "pooling": "attention"}, 4),
     ("audio", {**AUDIO, "kind": "residual", "blocks": 2, "pooling": "mean_max"}, 8),
+    ("audio", {**WAVEFORM, "kind": "waveform"}, 8),
     ("text", {"kind": "cnn", "embedding": 4, "units": 3, "windows": [2, 3], "pooling": "mean_max"}, 12),
     ("text", {"kind": "transformer", "embedding": 3, "units": 4, "num_heads": 2, "layers": 1}, 4),
     ("vec", {"kind": "transformer", "units": 4, "num_heads": 1, "layers": 2, "pooling": "attention"}, 4),
@@ -54,6 +57,19 @@ def test_an_encoder_takes_its_settings_and_trains_every_weight(name, encoder, wi
     weights = zip(layer.trainable_weights, before, strict=True)
     assert [weight.path for weight, old in weights if (np.array(weight) == old).all()] == []
     assert np.isfinite(predict(model, inputs)["label"]).all()
+
+
+@pytest.mark.slow
+def test_a_waveform_is_read_without_a_spectrogram_and_rebuilt_as_the_usual_one():
+    modality = {**MODALITIES["audio"], "encoder": {**WAVEFORM, "kind": "waveform"}}
+    spec = spec_of({"audio": modality}, ["label", "copy"])
+    model = build(spec)
+    layer = model.get_layer("audio.encoder")
+    assert (layer.kernel_size, layer.stride) == (10, 2)
+    assert not any(isinstance(layer, LogMel) for layer in model.layers)
+    inputs = inputs_for(spec)
+    compiled(spec, model).train_on_batch(inputs, targets_for(spec, inputs))
+    assert predict(model, inputs)["copy_audio"].shape == (3, 11, 40)
 
 
 @pytest.mark.slow

@@ -5,13 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import randomised
-from mm_keras.sequence_pooling import POOLINGS, SequencePooling
+from mm_keras.sequence_pooling import TO_ONE, SequencePooling
 
 pytestmark = pytest.mark.core
 
 X = np.array([[[1.0, -9.0], [3.0, -7.0], [8.0, -1.0]]], "float32")
 MASK = np.array([[True, True, False]])
-TO_ONE = [pooling for pooling in POOLINGS if pooling != "none"]
 
 
 @pytest.mark.parametrize(

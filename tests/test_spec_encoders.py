@@ -25,6 +25,16 @@ def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
     assert spec_of(kind=kind).modalities["x"].encoder.kind == default
 
 
+def test_a_waveform_is_changed_and_rebuilt_as_one_of_another_encoder():
+    changes = {"gain_db": 6.0, "shift": 0.01}
+    audio = spec_of(kind="audio", seconds=0.02, encoder={"kind": "waveform"}, augment=changes).modalities["x"]
+    assert audio.augment.gain_db == 6.0
+    usual = audio.spectrogram
+    assert (usual.mel_bins, usual.window, usual.hop, usual.filters) == (40, 0.02, 0.01, [16, 32, 64])
+    residual = spec_of(kind="audio", encoder={"kind": "residual", "mel_bins": 30}).modalities["x"]
+    assert residual.spectrogram is residual.encoder
+
+
 @pytest.mark.parametrize(
     ("modality", "words"),
     [
@@ -65,6 +75,22 @@ def test_an_encoder_without_a_kind_is_the_usual_one(kind, default):
         (
             {"kind": "audio", "encoder": {"kind": "residual", "cell": "gru"}},
             "Received: `cell`. Only the kind `conv_recurrent` has it",
+        ),
+        (
+            {"kind": "audio", "encoder": {"kind": "waveform", "mel_bins": 40}},
+            "Received: `mel_bins`. Only the kinds `conv_recurrent`, `residual` have it",
+        ),
+        *(
+            (
+                {"kind": "audio", "encoder": {"kind": "waveform"}, "augment": {key: 3}},
+                f"`modalities.x.augment.{key}` expects 0 where `encoder.kind` is `waveform`, which makes no "
+                f"spectrogram. Received: {key}=3. Remove it, or take the encoder `conv_recurrent`",
+            )
+            for key in ("time_mask", "frequency_mask")
+        ),
+        (
+            {"kind": "audio", "seconds": 0.005, "encoder": {"kind": "waveform"}},
+            r"`modalities.x.seconds` expects at least `encoder.window` \(0.01 seconds\)",
         ),
     ],
 )

@@ -21,10 +21,12 @@ from mm_keras.encoders.text_encoder import TextEncoder
 from mm_keras.encoders.text_transformer_encoder import TextTransformerEncoder
 from mm_keras.encoders.token_mask import TokenMask
 from mm_keras.encoders.transformer_blocks import TransformerBlocks
+from mm_keras.encoders.waveform_encoder import WaveformEncoder
 
 ENCODERS = {
     ("audio", "conv_recurrent"): SpectrogramEncoder,
     ("audio", "residual"): ResidualSpectrogramEncoder,
+    ("audio", "waveform"): WaveformEncoder,
     ("features", "dense"): DenseEncoder,
     ("features", "gru"): SequenceEncoder,
     ("features", "lstm"): SequenceEncoder,
@@ -62,4 +64,5 @@ __all__ = [
     "TextTransformerEncoder",
     "TokenMask",
     "TransformerBlocks",
+    "WaveformEncoder",
 ]

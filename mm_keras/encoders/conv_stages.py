@@ -8,8 +8,8 @@ from mm_keras.encoders.halved_mask import halve_mask
 
 
 def hide(x, mask):
-    """Returns maps `(B, H, W, C)` with zeros in the rows that the mask `(B, H)` hides."""
-    return x if mask is None else x * ops.cast(mask, x.dtype)[:, :, None, None]
+    """Returns maps `(B, H, W, C)` or steps `(B, H, C)` with zeros where the mask `(B, H)` hides."""
+    return x if mask is None else x * ops.cast(mask, x.dtype)[(..., *[None] * (len(x.shape) - 2))]
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

@@ -12,14 +12,14 @@ from mm_keras.sequence_pooling import POOLINGS, SequencePooling
 EPSILON = 1e-3  # Added to a variance, as Keras's own normalisations do.
 
 
-def normalize(inputs, mask):
+def normalize(inputs, mask, epsilon=EPSILON):
     """Returns spectrograms `(B, T, F)` with mean 0 and variance 1 each, over what the mask `(B, T)` keeps."""
     x = ops.cast(inputs, "float32")
     kept = ops.ones_like(x[:, :, :1]) if mask is None else ops.cast(mask, "float32")[:, :, None]
     count = ops.sum(kept, axis=(1, 2), keepdims=True) * x.shape[2]
     centred = (x - ops.sum(x * kept, axis=(1, 2), keepdims=True) / count) * kept
     variance = ops.sum(ops.square(centred), axis=(1, 2), keepdims=True) / count
-    return centred * ops.rsqrt(variance + EPSILON)
+    return centred * ops.rsqrt(variance + epsilon)
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

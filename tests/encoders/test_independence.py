@@ -24,6 +24,7 @@ CASES = {
     "TextCnnEncoder": ({"vocabulary_size": 6, "units": 3, "embedding": 4}, IDS),
     "TextTransformerEncoder": ({"vocabulary_size": 6, "units": 4, "embedding": 3}, IDS),
     "TransformerBlocks": ({"units": 4}, FLOAT[:, :, 0]),
+    "WaveformEncoder": ({"kernel_size": 5, "stride": 2, "filters": [4, 3], "units": 3}, FLOAT.reshape(4, 60)),
     "TextEncoder": ({"vocabulary_size": 6, "units": 3, "embedding": 4}, IDS),
 }
 
