@@ -1,16 +1,13 @@
 """Log-mel spectrogram of a waveform, inside the graph."""
 
-import math
-
 import keras
 from keras import ops
 
-from mm_keras.checks import check_positive, check_positive_int, check_rank
-from mm_keras.frame_mask import FrameMask
+from mm_keras.mel_power import MelPower
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
-class LogMel(keras.layers.Layer):
+class LogMel(MelPower):
     """Turns a waveform into the natural logarithm of its mel power spectrogram.
 
     Args:
@@ -31,47 +28,5 @@ class LogMel(keras.layers.Layer):
 
     floor = 1e-4  # Weaker power drowns in the rounding of the strongest, which differs between devices.
 
-    def __init__(self, rate, mel_bins=40, window=0.025, hop=0.010, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = check_positive_int("LogMel", "rate", rate)
-        self.mel_bins = check_positive_int("LogMel", "mel_bins", mel_bins)
-        self.window = check_positive("LogMel", "window", window)
-        self.hop = check_positive("LogMel", "hop", hop)
-        window_samples = max(2, round(window * rate))
-        self.stride = max(1, round(hop * rate))
-        self.mel = keras.layers.MelSpectrogram(
-            fft_length=2 ** math.ceil(math.log2(window_samples)),
-            sequence_length=window_samples,
-            sequence_stride=self.stride,
-            sampling_rate=rate,
-            num_mel_bins=mel_bins,
-            min_freq=20.0,
-            power_to_db=False,
-            dtype="float32",
-            name="mel",
-        )
-        self.frame_mask = FrameMask(self.stride, dtype="float32", name=f"{self.name}.frames")
-
-    def build(self, input_shape):
-        check_rank("LogMel", "inputs", input_shape, 2, "Pass a batch of waveforms (B, S).")
-        self.mel.build(input_shape)
-
     def call(self, inputs):
-        power = ops.swapaxes(self.mel(inputs), 1, 2)  # (B, T, F)
-        return ops.cast(ops.log(ops.maximum(power, self.floor)), self.compute_dtype)
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return self.frame_mask(inputs)
-
-    def compute_output_shape(self, input_shape):
-        samples = input_shape[1]
-        return (input_shape[0], None if samples is None else 1 + samples // self.stride, self.mel_bins)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "rate": self.rate,
-            "mel_bins": self.mel_bins,
-            "window": self.window,
-            "hop": self.hop,
-        }
+        return ops.cast(ops.log(ops.maximum(self.power(inputs), self.floor)), self.compute_dtype)

@@ -17,6 +17,8 @@ from mm_keras.heads import (
     VectorDecoder,
 )
 from mm_keras.log_mel import LogMel
+from mm_keras.mel_power import MelPower
+from mm_keras.pcen import Pcen
 
 FUSED = "fused.embedding"
 
@@ -72,7 +74,7 @@ def choose_precision(name):
 
 
 def log_mel_arguments(modality):
-    """Returns the arguments of `LogMel` for an audio modality."""
+    """Returns the arguments of `LogMel` and `MelPower` for an audio modality."""
     encoder = modality.spectrogram
     return {
         "rate": modality.rate,
@@ -155,12 +157,12 @@ def _encode(name, modality, x, fitted, dtype, seed):
     elif modality.kind == "features":
         x = StandardizedFeatures(**fitted.statistics[name], name=f"{name}.standardized")(x)
     elif modality.kind == "audio" and modality.encoder.kind != "waveform":
-        x = LogMel(**log_mel_arguments(modality), dtype="float32", name=f"{name}.log_mel")(x)
+        x = _spectrogram(name, modality, x)
         if modality.augment and (modality.augment.time_mask or modality.augment.frequency_mask):
             masks = modality.augment.model_dump(include={"time_mask", "frequency_mask", "masks"})
             x = SpectrogramMask(**masks, seed=seed, dtype="float32", name=f"{name}.mask")(x)
     encoder = modality.encoder
-    settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop"})
+    settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop", "compression"})
     if modality.kind == "text":
         settings.update(vocabulary_size=len(fitted.vocabularies[name]))
     if encoder.kind == "waveform":
@@ -170,6 +172,16 @@ def _encode(name, modality, x, fitted, dtype, seed):
         settings.update(cell=encoder.kind)
     layer = ENCODERS[modality.kind, encoder.kind]
     return layer(**settings, dtype=dtype, name=f"{name}.encoder")(x)
+
+
+def _spectrogram(name, modality, x):
+    arguments = {**log_mel_arguments(modality), "dtype": "float32"}
+    if modality.encoder.compression == "log":
+        return LogMel(**arguments, name=f"{name}.log_mel")(x)
+    x = MelPower(**arguments, name=f"{name}.mel_power")(x)
+    hop = modality.encoder.hop
+    # A low-pass filter with a time constant of 0.39 s: at a hop of 10 ms the 0.025 of Wang et al. 2017.
+    return Pcen(hop / (hop + 0.39), dtype="float32", name=f"{name}.pcen")(x)
 
 
 def _fuse(layer, embeddings, masks):

@@ -72,6 +72,9 @@ class SpectrogramEncoder(Part):
     mel_bins: Units = 40
     window: Float = Field(0.025, gt=0, description="Window in seconds.")
     hop: Float = Field(0.010, gt=0, description="Step between windows in seconds.")
+    compression: Literal["log", "pcen"] = Field(
+        "log", description="pcen: a gain control of each mel bin, learned, in place of the logarithm."
+    )
 
 
 class ConvRecurrentEncoder(SpectrogramEncoder):

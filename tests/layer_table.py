@@ -4,7 +4,17 @@ import dataclasses
 
 import numpy as np
 
-from mm_keras import attention_block, encoders, frame_mask, fusion, heads, log_mel, sequence_pooling
+from mm_keras import (
+    attention_block,
+    encoders,
+    frame_mask,
+    fusion,
+    heads,
+    log_mel,
+    mel_power,
+    pcen,
+    sequence_pooling,
+)
 
 VECTORS = {"image": (8,), "text": (5,), "audio": (3,)}
 SEQUENCES = {"text": (3, 5), "audio": (4, 3)}
@@ -332,6 +342,8 @@ ROWS = [
     ),
     Row(frame_mask.FrameMask, {"stride": 16}, (100,), (7,), learns=False),
     Row(log_mel.LogMel, LOG_MEL, (100,), (7, 6), slow=True),
+    Row(mel_power.MelPower, LOG_MEL, (100,), (7, 6), slow=True),
+    Row(pcen.Pcen, {"smoothing": 0.1}, (70, 2), (70, 2)),
     *(
         Row(
             sequence_pooling.SequencePooling,

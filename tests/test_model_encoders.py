@@ -28,6 +28,7 @@ CASES = [
     ("vec", {"kind": "lstm", "units": 4, "pooling": "max"}, 4),
     ("audio", {**AUDIO, "kind": "conv_recurrent", "pooling": "attention"}, 4),
     ("audio", {**AUDIO, "kind": "residual", "blocks": 2, "pooling": "mean_max"}, 8),
+    ("audio", {**AUDIO, "kind": "residual", "compression": "pcen"}, 8),
     ("audio", {**WAVEFORM, "kind": "waveform"}, 8),
     ("text", {"kind": "cnn", "embedding": 4, "units": 3, "windows": [2, 3], "pooling": "mean_max"}, 12),
     ("text", {"kind": "transformer", "embedding": 3, "units": 4, "num_heads": 2, "layers": 1}, 4),
@@ -57,6 +58,21 @@ def test_an_encoder_takes_its_settings_and_trains_every_weight(name, encoder, wi
     weights = zip(layer.trainable_weights, before, strict=True)
     assert [weight.path for weight, old in weights if (np.array(weight) == old).all()] == []
     assert np.isfinite(predict(model, inputs)["label"]).all()
+
+
+@pytest.mark.slow
+def test_the_gain_control_of_each_mel_bin_learns_and_keeps_its_time():
+    encoder = {**AUDIO, "kind": "conv_recurrent", "compression": "pcen"}
+    audio = {**MODALITIES["audio"], "encoder": encoder, "augment": {"time_mask": 2}}
+    spec = spec_of({"audio": audio}, ["label", "copy"])
+    model = build(spec, precision="mixed_bfloat16")
+    layer = model.get_layer("audio.pcen")
+    assert layer.compute_dtype == "float32" and layer.output.shape == (None, 7, 6)
+    np.testing.assert_allclose(layer.smoothing, 0.016 / 0.406)
+    inputs = inputs_for(spec)
+    compiled(spec, model).train_on_batch(inputs, targets_for(spec, inputs))
+    assert all((np.array(weight) != 0).all() for weight in layer.trainable_weights)
+    assert predict(model, inputs)["copy_audio"].shape == (3, 7, 6)
 
 
 @pytest.mark.slow

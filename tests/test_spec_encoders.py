@@ -77,6 +77,14 @@ def test_a_waveform_is_changed_and_rebuilt_as_one_of_another_encoder():
             "Received: `cell`. Only the kind `conv_recurrent` has it",
         ),
         (
+            {"kind": "audio", "encoder": {"kind": "residual", "compression": "pce"}},
+            "`modalities.x.encoder.compression` expects one of `log`, `pcen` .*Did you mean `pcen`",
+        ),
+        (
+            {"kind": "audio", "encoder": {"kind": "waveform", "compression": "pcen"}},
+            "Received: `compression`. Only the kinds `conv_recurrent`, `residual` have it",
+        ),
+        (
             {"kind": "audio", "encoder": {"kind": "waveform", "mel_bins": 40}},
             "Received: `mel_bins`. Only the kinds `conv_recurrent`, `residual` have it",
         ),

@@ -295,6 +295,7 @@ def test_sequences_that_a_fusion_attends_to_are_exported(tiny_manifest, tmp_path
     fusion = {"kind": "bottleneck", "units": 8, "num_heads": 2}
     spec = tiny.tiny_spec(tiny_manifest, ("audio", "numbers", "text"), ["label"], fusion=fusion, max_bad=0.1)
     spec.modalities["text"].encoder.pooling = spec.modalities["audio"].encoder.pooling = "none"
+    spec.modalities["audio"].encoder.compression = "pcen"
     data = make_datasets(spec)
     result = export(build_model(spec, data), spec, data, tmp_path)
     answers = [
