@@ -38,7 +38,9 @@ def test_the_largest_of_each_filter_over_the_text_is_the_embedding():
 def test_padding_changes_nothing(ids, padding, pooling):
     layer = TextCnnEncoder(6, 3, 2, [2, 5], pooling=pooling)
     bare, padded = np.array([ids], "int32"), np.array([ids + [0] * padding], "int32")
-    np.testing.assert_allclose(layer(padded), layer(bare), rtol=1e-5, atol=1e-6)
+    want = np.array(layer(bare))
+    given = layer(padded)[:, : want.shape[1]]  # Without a pooling, steps that are hidden come after these.
+    np.testing.assert_allclose(given, want, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ def test_the_mean_of_the_blocks_over_the_tokens_is_the_embedding():
 def test_padding_changes_nothing(ids, padding, pooling):
     layer = encoder_of(pooling)
     bare, padded = np.array([ids], "int32"), np.array([ids + [0] * padding], "int32")
-    np.testing.assert_allclose(layer(padded), layer(bare), rtol=1e-4, atol=1e-5)  # Through two blocks.
+    want = np.array(layer(bare))
+    given = layer(padded)[:, : want.shape[1]]  # Without a pooling, steps that are hidden come after these.
+    np.testing.assert_allclose(given, want, rtol=1e-4, atol=1e-5)  # Through two blocks.
 
 
 def test_the_order_of_the_tokens_matters():
