@@ -22,6 +22,7 @@ PUBLIC = {
     "Datasets": "mm_keras.data.pipeline",
     "Preprocessor": "mm_keras.data.preprocessor",
     "build_model": "mm_keras.model",
+    "balance_model": "mm_keras.balance",
     "compile_arguments": "mm_keras.training",
     "train": "mm_keras.training",
     "load_run": "mm_keras.run_folder",

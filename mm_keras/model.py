@@ -114,14 +114,8 @@ def make_heads(spec, fitted, dtype="float32"):
     """Returns the heads of a spec, not yet built: output key -> layer."""
     heads = {}
     for name, output in spec.outputs.items():
-        if output.kind == "classification":
-            heads[name] = Classifier(
-                len(fitted.labels[name]), output.multi_label, output.label_smoothing, dtype=dtype, name=name
-            )
-            continue
-        if output.kind == "regression":
-            statistics = fitted.statistics[name]
-            heads[name] = Regressor(**statistics, error=output.loss, dtype=dtype, name=name)
+        if output.kind != "autoencoder":
+            heads[name] = make_head(name, output, fitted, dtype, name)
             continue
         if output.kind == "contrastive":
             heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)
@@ -129,6 +123,15 @@ def make_heads(spec, fitted, dtype="float32"):
         for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
             heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
     return heads
+
+
+def make_head(name, output, fitted, dtype, layer_name):
+    """Returns the layer that answers a classification or a regression, not yet built."""
+    if output.kind == "regression":
+        return Regressor(**fitted.statistics[name], error=output.loss, dtype=dtype, name=layer_name)
+    return Classifier(
+        len(fitted.labels[name]), output.multi_label, output.label_smoothing, dtype=dtype, name=layer_name
+    )
 
 
 def loss_weights(spec):

@@ -29,7 +29,7 @@ from mm_keras.data.findings import CODES, ERROR, QUARANTINE
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.run_folder import BEST
-from mm_keras.training import train
+from mm_keras.training import monitored, train
 
 MARK = "best"
 
@@ -165,7 +165,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def _is_better(self, logs):
         """Tells whether the checkpoint `best` was written: by the same rule as `training.make_callbacks`."""
-        monitor = "val_loss" if "val_loss" in logs else "loss"
+        monitor = monitored(self.spec, "val_loss" in logs)
         value = logs.get(monitor, float("nan"))
         return value < (self.best[1][monitor] if self.best else float("inf"))
 

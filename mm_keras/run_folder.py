@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 import mm_keras.model  # noqa: F401  registers the layers that a checkpoint names
+from mm_keras.balance import plain_model
 from mm_keras.checks import message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.spec_file import load_spec, save_spec
@@ -31,9 +32,9 @@ class Run:
 
     @property
     def model(self):
-        """The model of the best epoch, loaded on first use, without its optimizer."""
+        """The functional model of the best epoch, loaded on first use, without its optimizer."""
         if self._model is None:
-            self._model = keras.saving.load_model(self.folder / BEST, compile=False)
+            self._model = plain_model(keras.saving.load_model(self.folder / BEST, compile=False))
         return self._model
 
     def save_json(self, file, value):

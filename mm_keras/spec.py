@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mm_keras.checks import closest, listing
+from mm_keras.spec_balance import AnyBalance
 from mm_keras.spec_data import Data, Input
 from mm_keras.spec_fusion import AnyFusion, GatedFusion
 from mm_keras.spec_modalities import Modality
@@ -24,6 +25,9 @@ class Training(Part):
     patience: Int = Field(10, ge=0, description="Epochs without a better val_loss before it stops; 0: never.")
     mixup: Float = Field(
         0.0, ge=0, le=100, description="Alpha of the Beta(alpha, alpha) by which mixup blends rows; 0: none."
+    )
+    balance: AnyBalance | None = Field(
+        None, description="How a modality that is learned slowly is kept from being left behind."
     )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     strategy: Literal["auto", "none", "mirrored"] = "auto"
@@ -80,6 +84,8 @@ class Spec(Part):
                 )
             output.modalities = sorted(set(output.modalities or self.modalities))
         self.fusion.check_modalities(self.modalities)
+        if self.training.balance:
+            self.training.balance.check(self)
         self._refuse_clashes()
         self._refuse_labels_as_inputs()
         self._refuse_bucketing_of_targets()

@@ -6,6 +6,7 @@ from collections import Counter
 
 import keras
 
+from mm_keras.balance import balance_model, plain_model
 from mm_keras.checks import message
 from mm_keras.data.findings import ERROR, QUARANTINE, keep_list, list_of_run, write_quarantine
 from mm_keras.data.pipeline import make_datasets
@@ -46,7 +47,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
     if bad:
         write_quarantine(run.folder / QUARANTINE, bad)
     with strategy.scope():
-        model = build_model(spec, data)
+        model = balance_model(build_model(spec, data), spec, data)
         model.compile(**compile_arguments(spec, data))
     watch = EpochTimes()
     # Several steps in one call may not divide an epoch, and would then take batches of the next one.
@@ -66,7 +67,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
         {
             "devices": describe_devices(strategy),
             "precision": choose_precision(spec.training.precision),
-            "parameters": model.count_params(),
+            "parameters": plain_model(model).count_params(),
             "rows": {split: len(rows) for split, rows in data.rows.items()},
             "bad": dict(Counter(finding.code for finding in bad)),
             "cache": data.cached_in,
@@ -81,7 +82,7 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
 
 def make_callbacks(spec, folder, has_validation=True):
     """Returns the callbacks of a spec: best and last checkpoint, early stopping, CSV history, TensorBoard."""
-    monitor = "val_loss" if has_validation else "loss"
+    monitor = monitored(spec, has_validation)
     checkpoint = keras.callbacks.ModelCheckpoint
     callbacks = [
         checkpoint(
@@ -101,6 +102,13 @@ def make_callbacks(spec, folder, has_validation=True):
             keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=spec.training.patience)
         )
     return callbacks
+
+
+def monitored(spec, has_validation):
+    """Returns what the logs call the loss by which epochs are compared: never with losses of a balance."""
+    if has_validation:
+        return "val_loss"
+    return "loss" if spec.training.balance is None else "fused.loss"
 
 
 class EpochTimes(keras.callbacks.Callback):

@@ -13,11 +13,12 @@ RANKS = {
     "checks": 0,
     **dict.fromkeys(("spec", "spec_data", "spec_modalities", "spec_outputs", "spec_places", "spec_file"), 1),
     **dict.fromkeys(("spec_errors", "spec_parts", "spec_augment", "spec_encoders", "spec_fusion"), 1),
-    **dict.fromkeys(("mel_power", "pcen"), 1),
+    **dict.fromkeys(("mel_power", "pcen", "spec_balance"), 1),
     **dict.fromkeys(("log_mel", "frame_mask", "sequence_pooling", "applications", "attention_block"), 1),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     "model": 3,
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),
+    "balance": 4,
     **dict.fromkeys(("answers", "overrides", "doctor_report", "benchmark_input", "benchmark_advice"), 4),
     "serving": 5,
     **dict.fromkeys(("cli", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6),
@@ -27,7 +28,7 @@ RANKS = {
 SAME_RANK = {1, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
 WITH_TENSORFLOW = ("data", "strategy", "training", "evaluation", "exporting", "prediction", "serving")
-WITH_TENSORFLOW += ("benchmark_input",)
+WITH_TENSORFLOW += ("balance", "benchmark_input")
 LATE_IMPORTS = ("cli", "cli_data", "__init__")
 PRINTS = ("cli", "cli_data", "console")
 

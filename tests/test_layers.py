@@ -26,14 +26,16 @@ def public_classes(folder):
 
 
 def public_layers():
-    """Returns the layers that the folders name, and any other that the package registers with Keras."""
+    """Returns the layers that the folders name, and any other that the package registers with Keras; models
+    are none."""
     named = [value for folder in FOLDERS for value in public_classes(folder).values()]
     registered = [
         value
         for value in keras.saving.get_custom_objects().values()
         if isinstance(value, type) and value.__module__.split(".")[0] == mm_keras.__name__
     ]
-    return {value for value in [*named, *registered] if issubclass(value, keras.layers.Layer)}
+    layers = {value for value in [*named, *registered] if issubclass(value, keras.layers.Layer)}
+    return {layer for layer in layers if not issubclass(layer, keras.Model)}
 
 
 def layers_without_row(layers, rows):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mm_keras.balance import plain_model
 from mm_keras.checks import message
 from mm_keras.evaluation.retrieval import retrieval_scores
 from mm_keras.evaluation.scores import (
@@ -37,7 +38,7 @@ def evaluate(model, spec, data, split="test"):
     Encoders run once; what follows them runs once more for each subset of modalities.
 
     Args:
-        model: keras.Model of `build_model`.
+        model: keras.Model of `build_model` or `balance_model`.
         spec: Spec.
         data: Datasets.
         split: "train", "validation" or "test".
@@ -63,7 +64,7 @@ def evaluate(model, spec, data, split="test"):
         if part.kind in ("classification", "regression")
     }
     matched = {name: [] for name in spec.of_kind("contrastive")}
-    encode, decide = _cut(model)
+    encode, decide = _cut(plain_model(model))
     for inputs, targets, weights in batches:
         embeddings, present = encode(inputs), inputs["present"]
         for subset in subsets:

@@ -7,6 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mm_keras.balance import plain_model
 from mm_keras.exporting.child import run_child
 from mm_keras.exporting.parity import Reference
 from mm_keras.exporting.savedmodel import write_saved_model, write_static_model
@@ -22,7 +23,7 @@ def export(model, spec, data, folder=None):
     taken away, and compared with the Keras model; `parity.json` beside it tells how far it was away.
 
     Args:
-        model: keras.Model of `build_model`, of any precision: a float32 copy is exported.
+        model: keras.Model of `build_model` or `balance_model`, of any precision: a float32 copy is exported.
         spec: Spec.
         data: Datasets.
         folder: path or None. None: `saved_models/<spec.name>`.
@@ -57,7 +58,8 @@ def export(model, spec, data, folder=None):
 
 
 def float32_model(model, spec, data):
-    """Returns the model itself if it computes in float32, else a float32 copy with the same weights."""
+    """Returns the plain model itself if it computes in float32, else a float32 copy with the same weights."""
+    model = plain_model(model)
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
     copy = build_model(_without_weights(spec), data, precision="float32")

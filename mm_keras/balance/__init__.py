@@ -1,0 +1,7 @@
+"""Balance between modalities in training: models with more outputs around the one that is used."""
+
+from mm_keras.balance.auxiliary_model import AuxiliaryModel
+from mm_keras.balance.balance_model import balance_model
+from mm_keras.balance.balanced_model import BalancedModel, plain_model
+
+__all__ = ["AuxiliaryModel", "BalancedModel", "balance_model", "plain_model"]
