@@ -97,6 +97,7 @@ def _start(
     if not (debug or sys.warnoptions):
         warnings.simplefilter("ignore")
         logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
+        logging.getLogger("mm_keras").setLevel(logging.CRITICAL)  # The console shows what it tells.
 
 
 app.command()(cli_data.init)

@@ -88,6 +88,12 @@ def show_table(out, table, title=""):
     out.print(table)
 
 
+def show_warnings(out, sentences):
+    """Prints what a training or an evaluation warns of, a paragraph each."""
+    for sentence in sentences:
+        out.print(f"\nWarning: {sentence}", style="yellow", soft_wrap=True)
+
+
 def make_list():
     """Returns a grid of names and values."""
     grid = Table.grid(padding=(0, 2))

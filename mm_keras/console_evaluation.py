@@ -1,6 +1,6 @@
 """How an evaluation looks on a terminal. Imports no TensorFlow."""
 
-from mm_keras.console import make_table, number, percent, show_table
+from mm_keras.console import make_table, number, percent, show_table, show_warnings
 
 MOST_CLASSES = 30
 TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2"}
@@ -20,6 +20,7 @@ def show_evaluation(out, result, classes=True):
     if any(result["subsets"].values()):
         table = _subsets_table(result["subsets"], result["outputs"])
         show_table(out, table, "With each subset of the modalities")
+    show_warnings(out, result.get("warnings", ()))
 
 
 def _outputs_table(outputs):

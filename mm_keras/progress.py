@@ -21,6 +21,7 @@ from mm_keras.console import (
     show_paths,
     show_quickstart,
     show_start,
+    show_warnings,
     working,
 )
 from mm_keras.console_evaluation import show_evaluation
@@ -254,6 +255,7 @@ def train_watched(console, spec, runs, manifest, commands=True):
         raise KeyboardInterrupt(f"{words}.") from None
     show_bad(console, data.manifest.findings, spec.data.on_bad, run.folder / QUARANTINE)
     show_training(console, run, watch, commands)
+    show_warnings(console, run.warnings)
     return run, data
 
 

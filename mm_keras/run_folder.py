@@ -12,7 +12,7 @@ from mm_keras.checks import message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.spec_file import load_spec, save_spec
 
-BEST, LAST, SPEC = "best.keras", "last.keras", "spec.yaml"
+BEST, LAST, SPEC, TRAINING = "best.keras", "last.keras", "spec.yaml", "training.json"
 
 
 class Run:
@@ -36,6 +36,12 @@ class Run:
         if self._model is None:
             self._model = plain_model(keras.saving.load_model(self.folder / BEST, compile=False))
         return self._model
+
+    @property
+    def warnings(self):
+        """What training warned of: a list of sentences."""
+        path = self.folder / TRAINING
+        return json.loads(path.read_text(encoding="utf-8")).get("warnings", []) if path.is_file() else []
 
     def save_json(self, file, value):
         (self.folder / file).write_text(

@@ -1,5 +1,6 @@
 """Compile arguments, callbacks and the run folder of one training."""
 
+import logging
 import math
 import time
 from collections import Counter
@@ -10,10 +11,12 @@ from mm_keras.balance import balance_model, plain_model
 from mm_keras.checks import message
 from mm_keras.data.findings import ERROR, QUARANTINE, keep_list, list_of_run, write_quarantine
 from mm_keras.data.pipeline import make_datasets
+from mm_keras.evaluation import warn_of_branches
 from mm_keras.model import build_model, choose_precision, loss_weights, make_heads
-from mm_keras.run_folder import BEST, LAST, Run, make_run_folder
+from mm_keras.run_folder import BEST, LAST, TRAINING, make_run_folder
 from mm_keras.strategy import describe_devices, make_strategy
 
+LOG = logging.getLogger(__name__)
 NOT_DECAYED = ("bias", "gamma", "beta", "token", "embeddings")
 
 
@@ -32,7 +35,8 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
         manifest: Manifest or None. None reads that of the spec.
 
     Returns: (Run, Datasets). `Run.model` has the weights of the best epoch. Rows and files that were left
-        out stand in the run's `quarantine.csv`.
+        out stand in the run's `quarantine.csv`. Modalities of which the validation rows show that nothing was
+        learned are told as warnings of the logger `mm_keras.training`, and in the run's `training.json`.
     Raises: ManifestError and DataError for the data, the latter after `<runs>/<spec.name>/quarantine.csv` was
         written; TrainingError if the loss is no longer a number.
     """
@@ -62,8 +66,12 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
         verbose=0,
     )
     _check_finite(history.history, run.folder)
+    has_best = (run.folder / BEST).is_file()
+    warnings = warn_of_branches(run.model, spec, data) if has_best else []
+    for warning in warnings:
+        LOG.warning(warning)
     run.save_json(
-        "training.json",
+        TRAINING,
         {
             "devices": describe_devices(strategy),
             "precision": choose_precision(spec.training.precision),
@@ -75,9 +83,10 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
             "fit_seconds": sum(watch.seconds),
             "epoch_seconds": watch.seconds,
             "epochs": len(watch.seconds),
+            "warnings": warnings,
         },
     )
-    return Run(run.folder, spec, data.preprocessor), data
+    return run, data
 
 
 def make_callbacks(spec, folder, has_validation=True):

@@ -129,3 +129,15 @@ def test_another_table_is_read_with_the_classes_of_the_run(tmp_path, monkeypatch
     assert given["manifest"].labels == fitted.labels
     assert given["manifest"].targets["label"].tolist() == [1]
     assert given["manifest"].splits["test"].tolist() == [0]
+
+
+def test_what_training_warns_of_is_shown_once_below_its_summary(tmp_path, monkeypatch):
+    run = SimpleNamespace(folder=tmp_path, warnings=["`note` has not been learned."])
+    data = SimpleNamespace(manifest=SimpleNamespace(findings=[]))
+    monkeypatch.setattr(progress, "train", lambda *_: (run, data))
+    monkeypatch.setattr(progress, "show_training", lambda console, *_: console.print("Best epoch 1"))
+    out = make_output()
+    manifest = SimpleNamespace(splits={"train": range(12)})
+    assert progress.train_watched(out, make_spec(SPEC), tmp_path, manifest) == (run, data)
+    lines = out.file.getvalue().splitlines()
+    assert lines == ["Best epoch 1", "", "Warning: `note` has not been learned."]

@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from mm_keras.balance import plain_model
 from mm_keras.checks import message
+from mm_keras.evaluation.answers import collect_answers
+from mm_keras.evaluation.branches import judge_branches
 from mm_keras.evaluation.retrieval import retrieval_scores
 from mm_keras.evaluation.scores import (
     classification_scores,
     explained,
-    predicted_classes,
     regression_scores,
     right_rows,
 )
@@ -48,7 +49,7 @@ def evaluate(model, spec, data, split="test"):
         a regression mae, rmse and r2, also of each column, and points to draw, of a contrastive output what
         `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for each subset
         such as "audio+image" the accuracy of each classification and the R2 of each regression, over the
-        rows that have at least one of these modalities.
+        rows that have at least one of these modalities; `branches` and `warnings` of `judge_branches`.
     Raises: ValueError, if the split has no rows.
     """
     batches = getattr(data, split, None)
@@ -56,34 +57,18 @@ def evaluate(model, spec, data, split="test"):
         fix = "Add such rows, or evaluate another split."
         raise ValueError(message("evaluate", f"rows in split {split!r}", "none", fix))
     heads = make_heads(spec, data.preprocessor)
-    subsets = subsets_of(spec.modality_names)
     meters = {key: _Meter(head) for key, head in heads.items()}
-    answered = {
-        name: {subset: [] for subset in subsets}
-        for name, part in spec.outputs.items()
-        if part.kind in ("classification", "regression")
-    }
     matched = {name: [] for name in spec.of_kind("contrastive")}
-    encode, decide = _cut(plain_model(model))
-    for inputs, targets, weights in batches:
-        embeddings, present = encode(inputs), inputs["present"]
-        for subset in subsets:
-            here = present * tf.constant([float(name in subset) for name in spec.modality_names])
-            outputs = decide(embeddings, here)
-            kept = tf.reduce_any(here > 0, axis=1)
-            for name, pairs in answered.items():
-                used = (kept & (weights[name] > 0)).numpy()
-                part = spec.outputs[name]
-                pairs[subset].append([_read(x[name].numpy()[used], part) for x in (targets, outputs)])
-        for key, meter in meters.items():  # The last subset is the whole row.
+
+    def see(targets, outputs, weights):
+        for key, meter in meters.items():
             meter.add(targets[key], outputs[key], weights[key])
         for name, pairs in matched.items():
             pairs.append((outputs[name].numpy(), targets[name].numpy()[..., 0]))
-    return _collect(spec, data, split, meters, answered, matched)
 
-
-def _read(values, part):
-    return predicted_classes(values, part) if part.kind == "classification" else values
+    subsets = subsets_of(spec.modality_names)
+    answers = collect_answers(plain_model(model), spec, batches, subsets, see)
+    return _collect(spec, data, split, meters, answers, matched)
 
 
 class _Meter:
@@ -105,36 +90,16 @@ class _Meter:
         return {"loss": float(self.mean.result()), **{m.name: float(m.result()) for m in self.metrics}}
 
 
-def _cut(model):
-    """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
-    names = [name for name in model.input if name != "present"]
-    between = {name: model.get_layer(f"{name}.encoder").output for name in names}
-    masks = {f"{name}.steps" for name in names} & {layer.name for layer in model.layers}
-    between |= {name: model.get_layer(name).output for name in sorted(masks)}  # Of sequences.
-    encoders = keras.Model({name: model.input[name] for name in names}, between)
-    rest = keras.Model([*between.values(), model.input["present"]], model.output)
-
-    @tf.function(reduce_retracing=True)
-    def encode(batch):
-        return encoders({name: batch[name] for name in names}, training=False)
-
-    @tf.function(reduce_retracing=True)
-    def decide(embedded, present):
-        return rest([*(embedded[name] for name in between), present], training=False)
-
-    return encode, decide
-
-
-def _collect(spec, data, split, meters, answered, matched):
+def _collect(spec, data, split, meters, answers, matched):
     outputs = {key: meter.result() for key, meter in meters.items()}
     for name, pairs in matched.items():
         vectors, here = (np.concatenate(column) for column in zip(*pairs, strict=True))
         outputs[name].update(retrieval_scores(vectors, here, spec.outputs[name].modalities))
     table = {}
-    for name, subsets in answered.items():
+    for name, given in answers.items():
         part = spec.outputs[name]
-        for subset, pairs in subsets.items():
-            true, guess = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        for subset in given.guesses:
+            true, guess = given.of(subset)
             table.setdefault(subset_name(subset), {})[name] = _score(true, guess, part)
         if not len(true):  # The last subset is the whole row.
             continue
@@ -144,12 +109,15 @@ def _collect(spec, data, split, meters, answered, matched):
         else:
             outputs[name].update(regression_scores(true, guess, part.columns))
     weights = loss_weights(spec)
+    branches, warnings = judge_branches(answers, spec, split)
     return {
         "split": split,
         "rows": len(data.rows[split]),
         "loss": sum(weights[key] * outputs[key]["loss"] for key in outputs),
         "outputs": outputs,
         "subsets": table,
+        "branches": branches,
+        "warnings": warnings,
     }
 
 

@@ -13,11 +13,12 @@ class Further(BalancedModel):
     """A model with one further output."""
 
 
-def further():
+def further(outputs=("one", "other")):
     inputs = {"a": keras.Input((2,), name="a"), "present": keras.Input((1,), name="present")}
     one = keras.layers.Dense(1, name="one")(inputs["a"])
     other = keras.layers.Dense(1, name="other")(inputs["a"])
-    return Further(inputs, {"one": one, "other": other, "one.a": keras.layers.Dense(3, name="one.a")(one)})
+    own = {key: x for key, x in {"one": one, "other": other}.items() if key in outputs}
+    return Further(inputs, {**own, "one.a": keras.layers.Dense(3, name="one.a")(one)})
 
 
 @pytest.fixture
@@ -36,6 +37,15 @@ def test_losses_and_metrics_are_those_of_the_plain_model(batch):
         told.append(part.test_on_batch(*batch, return_dict=True))
     assert told[0] == pytest.approx(told[1])
     assert set(told[0]) == {"loss", "one_loss", "other_loss", "one_mae", "other_mse"}
+
+
+def test_the_measures_of_a_single_output_are_named_as_in_the_plain_model(batch):
+    model = further(["one"])
+    told = []
+    for part in (model, plain_model(model)):
+        part.compile(loss={"one": "mse"}, loss_weights={"one": 2.0}, weighted_metrics={"one": ["mae"]})
+        told.append(part.test_on_batch(batch[0], {"one": batch[1]["one"]}, return_dict=True))
+    assert told[0] == pytest.approx(told[1]) and told[0].keys() == told[1].keys()
 
 
 def test_the_plain_model_shares_its_layers_and_has_no_further_ones(batch):
