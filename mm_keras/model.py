@@ -20,7 +20,8 @@ from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
 from mm_keras.pcen import Pcen
 
-FUSED = "fused.embedding"
+# With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
+MISSING, FUSED = "missing.modality", "fused.embedding"
 
 
 def build_model(spec, data, precision=None):
@@ -50,13 +51,12 @@ def build_model(spec, data, precision=None):
         embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype, seed)
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
     fusion = spec.fusion
-    # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
     hide = ModalityDropout(fusion.modality_dropout, seed=seed, dtype=dtype, name="modality.dropout")
     sequences = [name for name, x in embeddings.items() if len(x.shape) == 3]
     masks = {name: SequenceMask(name=f"{name}.steps")(embeddings[name]) for name in sequences}
     encoded = {**embeddings, "present": inputs["present"]}
     embeddings = hide(encoded)
-    missing = MissingModality(dtype=dtype, name="missing.modality")
+    missing = MissingModality(dtype=dtype, name=MISSING)
     fused = _fuse(make_fusion(fusion, dtype), missing(embeddings), missing.compute_mask(embeddings, masks))
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     outputs = {

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mm_keras.checks import closest, listing
-from mm_keras.spec_parts import Conflict, Name, Part
+from mm_keras.spec_parts import Conflict, Float, Name, Part
 
 PATH = ("training", "balance")
 Weight = Annotated[float, Field(strict=True, gt=0)]
@@ -13,12 +13,18 @@ Weight = Annotated[float, Field(strict=True, gt=0)]
 
 class Balance(Part):
     kinds_of_output: ClassVar[tuple] = ("classification", "regression")
+    adds_losses: ClassVar[bool] = True
 
     def check(self, spec):
         """Raises a `Conflict`, seen from the spec, if this kind cannot balance its training."""
         if len(spec.modalities) < 2:
             fix = "Take `balance` out, or add a modality."
             raise Conflict(PATH, "at least 2 modalities to balance", listing(spec.modalities), fix)
+        if self.adds_losses and "fused" in spec.modalities:
+            expected = (
+                f"no modality named `fused` with kind `{self.kind}`: so the logs call all of them together"
+            )
+            raise Conflict(("modalities", "fused"), expected, "`fused`", "Choose another name.")
         kinds = sorted({output.kind for output in spec.outputs.values()})
         if not set(kinds) & set(self.kinds_of_output):
             expected = f"a {' or '.join(self.kinds_of_output)} among the outputs for kind `{self.kind}`"
@@ -45,4 +51,12 @@ class AuxiliaryBalance(Balance):
                 raise Conflict((*PATH, "weight", name), expected, f"`{name}`", fix)
 
 
-AnyBalance = AuxiliaryBalance
+class GradientModulationBalance(Balance):
+    kinds_of_output = ("classification",)
+    adds_losses = False
+    kind: Literal["ogm_ge"]
+    alpha: Float = Field(0.5, gt=0, description="How strongly a modality that is ahead is slowed down.")
+    noise: bool = Field(True, description="Add noise to the gradients of encoders, the GE of OGM-GE.")
+
+
+AnyBalance = Annotated[AuxiliaryBalance | GradientModulationBalance, Field(discriminator="kind")]

@@ -117,7 +117,8 @@ def monitored(spec, has_validation):
     """Returns what the logs call the loss by which epochs are compared: never with losses of a balance."""
     if has_validation:
         return "val_loss"
-    return "loss" if spec.training.balance is None else "fused.loss"
+    balance = spec.training.balance
+    return "fused.loss" if balance and balance.adds_losses else "loss"
 
 
 class EpochTimes(keras.callbacks.Callback):

@@ -33,7 +33,14 @@ def test_one_weight_is_that_of_every_modality():
     assert spec.training.balance.weights(spec.modality_names) == {"text": 2.0}
 
 
-@pytest.mark.parametrize("balance", [{"kind": "auxiliary"}, {"kind": "auxiliary", "weight": {"text": 0.25}}])
+@pytest.mark.parametrize(
+    "balance",
+    [
+        {"kind": "auxiliary"},
+        {"kind": "auxiliary", "weight": {"text": 0.25}},
+        {"kind": "ogm_ge", "alpha": 0.1, "noise": False},
+    ],
+)
 def test_a_written_spec_reads_the_same(balance, tmp_path):
     spec = make_spec(mapping(balance))
     save_spec(spec, tmp_path / "spec.yaml")
@@ -52,7 +59,14 @@ def test_a_written_spec_reads_the_same(balance, tmp_path):
         ),
         ({"kind": "auxiliary", "weight": 0.0}, {}, ["training.balance.weight", "above 0", "weight=0.0"]),
         ({"kind": "auxiliary", "weights": 1.0}, {}, ["`weights`. Did you mean `weight`?"]),
-        ({"kind": "other"}, {}, ["training.balance", "auxiliary"]),
+        ({"kind": "auxiliary"}, {"names": ["fused", "text"]}, ["modalities.fused", "Choose another name"]),
+        ({"kind": "other"}, {}, ["training.balance.kind", "`auxiliary`", "`ogm_ge`"]),
+        (
+            {"kind": "ogm_ge"},
+            {"output": "regression"},
+            ["a classification among the outputs", "`regression`"],
+        ),
+        ({"kind": "ogm_ge", "alpha": 0.0}, {}, ["training.balance.alpha", "above 0"]),
     ],
 )
 def test_what_cannot_be_balanced_is_refused(balance, changes, words):
