@@ -20,8 +20,7 @@ from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
 from mm_keras.pcen import Pcen
 
-# With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
-MISSING, FUSED = "missing.modality", "fused.embedding"
+FUSED = "fused.embedding"
 
 
 def build_model(spec, data, precision=None):
@@ -51,12 +50,13 @@ def build_model(spec, data, precision=None):
         embeddings[name] = _encode(name, modality, inputs[name], fitted, dtype, seed)
     inputs["present"] = keras.Input((len(embeddings),), dtype="float32", name="present")
     fusion = spec.fusion
+    # With a dot, which no name in a spec has, a layer never clashes with a modality or an output.
     hide = ModalityDropout(fusion.modality_dropout, seed=seed, dtype=dtype, name="modality.dropout")
     sequences = [name for name, x in embeddings.items() if len(x.shape) == 3]
     masks = {name: SequenceMask(name=f"{name}.steps")(embeddings[name]) for name in sequences}
     encoded = {**embeddings, "present": inputs["present"]}
     embeddings = hide(encoded)
-    missing = MissingModality(dtype=dtype, name=MISSING)
+    missing = MissingModality(dtype=dtype, name="missing.modality")
     fused = _fuse(make_fusion(fusion, dtype), missing(embeddings), missing.compute_mask(embeddings, masks))
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     outputs = {
@@ -114,7 +114,7 @@ def make_heads(spec, fitted, dtype="float32"):
     """Returns the heads of a spec, not yet built: output key -> layer."""
     heads = {}
     for name, output in spec.outputs.items():
-        if output.kind != "autoencoder":
+        if output.kind in ("classification", "regression"):
             heads[name] = make_head(name, output, fitted, dtype, name)
             continue
         if output.kind == "contrastive":
@@ -152,6 +152,18 @@ def embedding_model(model):
         return None
     in_float32 = keras.layers.Activation("linear", dtype="float32", name="embedding")
     return keras.Model(model.input, {"embedding": in_float32(model.get_layer(FUSED).output)})
+
+
+def encoded_tensors(model):
+    """Returns what enters the fusion of a model of `build_model`, with which it can be cut there.
+
+    A dict, modality name -> what its encoder gives, `(B, D)` or `(B, T, D)`; of the latter also
+    "<modality>.steps" -> bool `(B, T)`, which of its steps are no padding.
+    """
+    names = [name for name in model.input if name != "present"]
+    tensors = {name: model.get_layer(f"{name}.encoder").output for name in names}
+    masks = {f"{name}.steps" for name in names} & {layer.name for layer in model.layers}
+    return tensors | {name: model.get_layer(name).output for name in sorted(masks)}
 
 
 def _encode(name, modality, x, fitted, dtype, seed):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mm_keras.checks import closest, listing
-from mm_keras.spec_parts import Conflict, Float, Name, Part
+from mm_keras.spec_parts import Conflict, Float, Int, Name, Part
 
 PATH = ("training", "balance")
 Weight = Annotated[float, Field(strict=True, gt=0)]
@@ -59,4 +59,22 @@ class GradientModulationBalance(Balance):
     noise: bool = Field(True, description="Add noise to the gradients of encoders, the GE of OGM-GE.")
 
 
-AnyBalance = Annotated[AuxiliaryBalance | GradientModulationBalance, Field(discriminator="kind")]
+class GradientBlendingBalance(Balance):
+    kind: Literal["gradient_blending"]
+    epochs: Int = Field(5, ge=1, description="Epochs after which the weights are computed anew.")
+
+    def check(self, spec):
+        super().check(spec)
+        if self.epochs >= spec.training.epochs:
+            received = f"epochs={self.epochs}, training.epochs={spec.training.epochs}"
+            fix = f"Such as `epochs: {max(spec.training.epochs // 5, 1)}`, or train for longer."
+            raise Conflict((*PATH, "epochs"), "less than `training.epochs`", received, fix)
+        if getattr(spec.data.split, "validation", None) == 0:
+            expected = "rows for validation, from which gradient blending reads its weights"
+            fix = "Such as `split: {validation: 0.1, test: 0.2}`."
+            raise Conflict(("data", "split", "validation"), expected, "validation=0", fix)
+
+
+AnyBalance = Annotated[
+    AuxiliaryBalance | GradientModulationBalance | GradientBlendingBalance, Field(discriminator="kind")
+]

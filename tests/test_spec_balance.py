@@ -5,10 +5,10 @@ import pytest
 from mm_keras.spec_file import SpecError, load_spec, make_spec, save_spec
 
 
-def mapping(balance, names=("image", "text"), output="classification", **training):
+def mapping(balance, names=("image", "text"), output="classification", split="split", **training):
     return {
         "name": "x",
-        "data": {"manifest": "m.csv"},
+        "data": {"manifest": "m.csv", "split": split},
         "modalities": {name: {"kind": "numbers"} for name in names},
         "outputs": {"answer": {"kind": output}},
         "training": {"balance": balance, **training},
@@ -39,6 +39,7 @@ def test_one_weight_is_that_of_every_modality():
         {"kind": "auxiliary"},
         {"kind": "auxiliary", "weight": {"text": 0.25}},
         {"kind": "ogm_ge", "alpha": 0.1, "noise": False},
+        {"kind": "gradient_blending", "epochs": 2},
     ],
 )
 def test_a_written_spec_reads_the_same(balance, tmp_path):
@@ -60,7 +61,13 @@ def test_a_written_spec_reads_the_same(balance, tmp_path):
         ({"kind": "auxiliary", "weight": 0.0}, {}, ["training.balance.weight", "above 0", "weight=0.0"]),
         ({"kind": "auxiliary", "weights": 1.0}, {}, ["`weights`. Did you mean `weight`?"]),
         ({"kind": "auxiliary"}, {"names": ["fused", "text"]}, ["modalities.fused", "Choose another name"]),
-        ({"kind": "other"}, {}, ["training.balance.kind", "`auxiliary`", "`ogm_ge`"]),
+        ({"kind": "other"}, {}, ["training.balance.kind", "`auxiliary`", "`ogm_ge`", "`gradient_blending`"]),
+        (
+            {"kind": "gradient_blending", "epochs": 3},
+            {"epochs": 3},
+            ["training.balance.epochs", "`epochs: 1`"],
+        ),
+        ({"kind": "gradient_blending"}, {"split": {"validation": 0, "test": 0.2}}, ["data.split.validation"]),
         (
             {"kind": "ogm_ge"},
             {"output": "regression"},

@@ -50,11 +50,10 @@ class AuxiliaryModel(BalancedModel):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for branch, loss in losses.items():
             self.branch_losses[branch].update_state(loss * replicas, sample_weight=tf.shape(x["present"])[0])
-        if not training:
-            return losses[FUSED]
-        return losses[FUSED] + sum(
-            self.modality_weights[name] * losses[name] for name in self.modality_weights
-        )
+        return self._total(losses) if training else losses[FUSED]
+
+    def _total(self, losses):
+        return losses[FUSED] + sum(weight * losses[name] for name, weight in self.modality_weights.items())
 
     def _keys(self):
         return [f"{output}.{name}" for output in self.output_weights for name in self.modality_weights]

@@ -6,7 +6,6 @@ from keras import ops
 
 from mm_keras.balance.balanced_model import BalancedModel
 from mm_keras.checks import check_positive
-from mm_keras.model import FUSED, MISSING
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -39,7 +38,8 @@ class ModulatedModel(BalancedModel):
 
     Args:
         inputs: dict, modality name -> keras.KerasTensor, and "present" `(B, M)`, as of `build_model`.
-        outputs: dict, key -> keras.KerasTensor. "embedding.<modality>" is what each encoder gives.
+        outputs: dict, key -> keras.KerasTensor. Those with "encoded." before their keys are all that enters
+            the fusion beside "present".
         multi_label: dict, classification -> bool. Whether it may have several labels.
         alpha: float > 0. How strongly a modality that is ahead is slowed down.
         noise: bool. Add noise to the gradients of encoders: GE.
@@ -56,6 +56,10 @@ class ModulatedModel(BalancedModel):
         self.alpha = check_positive("ModulatedModel", "alpha", alpha)
         self.noise, self.seed = noise, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.between = [key for key in outputs if key.startswith("encoded.")]
+        between = [*(outputs[key] for key in self.between), inputs["present"]]
+        # The call alone: Keras would count the layers of a model that is an attribute twice.
+        self.decide = keras.Model(between, {output: outputs[output] for output in multi_label}).__call__
         self.coefficients = {name: keras.metrics.Mean(name=f"{name}.coefficient") for name in self.names}
 
     def get_config(self):
@@ -102,16 +106,17 @@ class ModulatedModel(BalancedModel):
     def _scores_alone(self, present, y, y_pred, sample_weight):
         """Returns the probability of the right answer with each modality alone, `(B, M)`, and 1 where it
         counts: where the modality and an answer are there."""
-        embeddings = {name: y_pred[f"embedding.{name}"] for name in self.names}
+        # Masks are among them by name: what Keras carries along would be lost on the way, with a warning.
+        encoded = [ops.stop_gradient(y_pred[key]) for key in self.between]
         known = {output: ops.ones_like(present[:, 0]) for output in self.multi_label}
         if sample_weight is not None:
             known = {output: ops.cast(sample_weight[output] > 0, "float32") for output in self.multi_label}
         count, columns = sum(known.values()), []
         for place in range(len(self.names)):
             alone = present * ops.one_hot(place, len(self.names), dtype="float32")
-            fused = self.get_layer(FUSED)(self.get_layer(MISSING)({**embeddings, "present": alone}))
+            given = self.decide([*encoded, alone], training=False)
             right = sum(
-                known[output] * right_share(y[output], self.get_layer(output)(fused), several)
+                known[output] * right_share(y[output], given[output], several)
                 for output, several in self.multi_label.items()
             )
             columns.append(right / ops.maximum(count, 1.0))

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.evaluation.scores import predicted_classes
+from mm_keras.model import encoded_tensors
 
 
 @dataclass
@@ -87,9 +88,7 @@ def _read(values, part):
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
     names = [name for name in model.input if name != "present"]
-    between = {name: model.get_layer(f"{name}.encoder").output for name in names}
-    masks = {f"{name}.steps" for name in names} & {layer.name for layer in model.layers}
-    between |= {name: model.get_layer(name).output for name in sorted(masks)}  # Of sequences.
+    between = encoded_tensors(model)
     encoders = keras.Model({name: model.input[name] for name in names}, between)
     rest = keras.Model([*between.values(), model.input["present"]], model.output)
 
