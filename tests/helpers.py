@@ -166,11 +166,16 @@ class LayerCase:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for endpoint, batch in (("serve", None), ("one", 1)):
-            signature = {
-                name: tf.TensorSpec((batch, *x.shape[1:]), x.dtype, name)
-                for name, x in self._tensors().items()
-            }
-            archive.add_endpoint(endpoint, functools.partial(model, training=False), [signature])
+            signature = [
+                {
+                    name: tf.TensorSpec((batch, *x.shape[1:]), x.dtype, name)
+                    for name, x in self._tensors().items()
+                }
+            ]
+            call = functools.partial(model, training=False)
+            # Saving builds the graph of an endpoint twice: this way only that of one node.
+            graph = tf.function(call, input_signature=signature, autograph=False).get_concrete_function()
+            archive.add_endpoint(endpoint, tf.function(graph, input_signature=signature, autograph=False))
         archive.write_out(folder, verbose=False)
         serve = tf.saved_model.load(folder).signatures["serve"]
         outputs = serve(**{name: tf.constant(x) for name, x in self._tensors().items()})
