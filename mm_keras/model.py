@@ -16,11 +16,13 @@ from mm_keras.heads import (
     TextDecoder,
     VectorDecoder,
 )
+from mm_keras.hub import load_backbone, load_scaling, load_vocabulary
 from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
 from mm_keras.pcen import Pcen
 
 FUSED = "fused.embedding"
+RESERVED = 5  # The first tokens of every vocabulary.
 
 
 def build_model(spec, data, precision=None):
@@ -178,7 +180,9 @@ def _encode(name, modality, x, fitted, dtype, seed):
             x = SpectrogramMask(**masks, seed=seed, dtype="float32", name=f"{name}.mask")(x)
     encoder = modality.encoder
     settings = encoder.model_dump(exclude={"kind", "mel_bins", "window", "hop", "compression"})
-    if modality.kind == "text":
+    if encoder.kind == "keras_hub":
+        settings = _hub_settings(modality, settings, fitted.vocabularies.get(name), dtype)
+    elif modality.kind == "text":
         settings.update(vocabulary_size=len(fitted.vocabularies[name]))
     if encoder.kind == "waveform":
         seconds = {"kernel_size": encoder.window, "stride": encoder.hop}
@@ -187,6 +191,21 @@ def _encode(name, modality, x, fitted, dtype, seed):
         settings.update(cell=encoder.kind)
     layer = ENCODERS[modality.kind, encoder.kind]
     return layer(**settings, dtype=dtype, name=f"{name}.encoder")(x)
+
+
+def _hub_settings(modality, settings, vocabulary, dtype):
+    """Returns the arguments of a layer around a backbone of KerasHub."""
+    preset = settings.pop("preset")
+    backbone = load_backbone(preset, settings.pop("weights"), dtype)
+    if modality.kind == "image":
+        scale, offset = load_scaling(preset)
+        return {**settings, "backbone": backbone, "scale": scale, "offset": offset}
+    most = getattr(backbone, "max_sequence_length", modality.length)
+    if modality.length > most:
+        expected = f"at most {most} tokens, which preset `{preset}` reads"
+        raise ValueError(message("length", expected, f"length={modality.length}", "Shorten it."))
+    ids = load_vocabulary(preset, vocabulary[:RESERVED]).ids
+    return {**settings, "backbone": backbone, "token_ids": ids}
 
 
 def _spectrogram(name, modality, x):

@@ -67,6 +67,36 @@ class ApplicationEncoder(Part):
         return self
 
 
+class HubEncoder(Part):
+    kind: Literal["keras_hub"] = "keras_hub"
+    preset: str = Field(min_length=1, description="Preset of KerasHub: its name, an address or a folder.")
+    weights: bool = Field(True, description="The preset's weights; false draws them.")
+    trainable: bool = True
+    dropout: Rate = 0.2
+
+    @model_validator(mode="after")
+    def _learn_or_know(self):
+        if not (self.weights or self.trainable):
+            expected = "true where `weights` is false: drawn weights that never learn tell nothing"
+            raise Conflict(("trainable",), expected, "trainable=False", "Remove one of the two.")
+        return self
+
+
+class HubImageEncoder(HubEncoder):
+    pooling: Literal["mean", "max", "mean_max", "attention", "none"] = Field(
+        "mean", description="How the places of the last map become one vector; none: they stay."
+    )
+
+    @property
+    def filters(self):
+        """Channels that a decoder of the image mirrors; those of the other encoders by default."""
+        return [32, 64, 128]
+
+
+class HubTextEncoder(HubEncoder):
+    pooling: Pooling = "mean"
+
+
 class SpectrogramEncoder(Part):
     kind: str
     mel_bins: Units = 40
@@ -154,7 +184,7 @@ class TransformerTextEncoder(TransformerEncoder):
 
 
 TextEncoder = Annotated[
-    RecurrentTextEncoder | CnnTextEncoder | TransformerTextEncoder,
+    RecurrentTextEncoder | CnnTextEncoder | TransformerTextEncoder | HubTextEncoder,
     Field(discriminator="kind"),
     kind_by_default("gru"),
 ]
@@ -162,7 +192,7 @@ FeaturesEncoder = Annotated[
     DenseEncoder | RecurrentFeaturesEncoder | TransformerEncoder, Field(discriminator="kind")
 ]
 ImageEncoder = Annotated[
-    ConvEncoder | ResidualImageEncoder | ApplicationEncoder,
+    ConvEncoder | ResidualImageEncoder | ApplicationEncoder | HubImageEncoder,
     Field(discriminator="kind"),
     kind_by_default("conv"),
 ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from mm_keras import (
@@ -27,6 +28,7 @@ FRAMES = (np.arange(9) < np.array([[9], [4]])).astype("float32")
 PRESENT = np.array([[1, 0], [1, 1]], "float32")
 CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
 STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
+HUB = {"pooling": "mean_max", "trainable": True, "dropout": 0.1}
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
 
 
@@ -59,6 +61,21 @@ def _recurrent(cell, bidirectional, pooling="last"):
     }
 
 
+def _map_backbone():
+    pixels = keras.Input((None, None, 3), name="images")
+    return keras.Model(pixels, keras.layers.Conv2D(4, 3, strides=2, name="map")(pixels))
+
+
+def _text_backbone():
+    """Returns what reads the inputs of KerasHub's BERT, and gives outputs of the same names."""
+    names = ("token_ids", "segment_ids", "padding_mask")
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+    steps = keras.layers.Embedding(5, 4, name="tokens")(inputs["token_ids"])
+    seen = keras.layers.Embedding(2, 4, name="seen")(inputs["padding_mask"])
+    steps = keras.layers.Add(name="steps")([steps, seen])
+    return keras.Model(inputs, {"sequence_output": steps, "pooled_output": steps[:, 0]})
+
+
 ROWS = [
     # Encoders.
     Row(
@@ -73,6 +90,21 @@ ROWS = [
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (6,), (5,)),
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
     Row(encoders.HalvedMask, {"times": 2}, (5,), (2,), dtypes={"inputs": "bool"}, learns=False),
+    Row(
+        encoders.HubImageEncoder,
+        {"backbone": _map_backbone(), "scale": [0.5, 1.0, 2.0], "offset": -1.0, **HUB},
+        (6, 5, 1),
+        (8,),
+        slow=True,
+    ),
+    Row(
+        encoders.HubTextEncoder,
+        {"backbone": _text_backbone(), "token_ids": [3, 0, 1, 2, 4], **HUB},
+        (3,),
+        (8,),
+        dtypes={"inputs": "int32"},
+        slow=True,
+    ),
     Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
     *(
         Row(

@@ -13,7 +13,7 @@ RANKS = {
     "checks": 0,
     **dict.fromkeys(("spec", "spec_data", "spec_modalities", "spec_outputs", "spec_places", "spec_file"), 1),
     **dict.fromkeys(("spec_errors", "spec_parts", "spec_augment", "spec_encoders", "spec_fusion"), 1),
-    **dict.fromkeys(("mel_power", "pcen", "spec_balance"), 1),
+    **dict.fromkeys(("mel_power", "pcen", "spec_balance", "hub"), 1),
     **dict.fromkeys(("log_mel", "frame_mask", "sequence_pooling", "applications", "attention_block"), 1),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     "model": 3,

@@ -5,9 +5,11 @@ import pandas as pd
 import tensorflow as tf
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
+from mm_keras.checks import message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.table import TEXT
 from mm_keras.data.transforms import RESERVED_TOKENS
+from mm_keras.hub import load_vocabulary
 
 MOST_TEXTS = 200_000
 
@@ -25,7 +27,10 @@ def fit_preprocessor(spec, manifest, moments=None):
     for name, modality in spec.modalities.items():
         if modality.kind == "text":
             cells = manifest.cells[name][train]
-            vocabularies[name] = learn_vocabulary(cells, modality, spec.training.seed)
+            if modality.encoder.kind == "keras_hub":
+                vocabularies[name] = known_vocabulary(modality)
+            else:
+                vocabularies[name] = learn_vocabulary(cells, modality, spec.training.seed)
         elif modality.kind == "numbers":
             statistics[name] = _moments(manifest.cells[name][train])
     for name in spec.of_kind("regression"):
@@ -40,6 +45,21 @@ def fit_preprocessor(spec, manifest, moments=None):
         spec.data.max_pixels,
         spec.data.max_samples,
     )
+
+
+def known_vocabulary(modality):
+    """Returns the vocabulary of the preset that a text modality's encoder names: nothing is learned.
+
+    Raises: ValueError, if the preset cannot be had, has no WordPiece vocabulary, or differs in `lowercase`.
+    """
+    known = load_vocabulary(modality.encoder.preset, RESERVED_TOKENS)
+    if known.lowercase != modality.lowercase:
+        expected = (
+            f"`lowercase: {str(known.lowercase).lower()}`, as preset `{modality.encoder.preset}` has it"
+        )
+        received = f"lowercase={modality.lowercase}"
+        raise ValueError(message("lowercase", expected, received, "Write it so."))
+    return known.tokens
 
 
 def learn_vocabulary(texts, modality, seed):

@@ -4,6 +4,8 @@ from mm_keras.encoders.application_encoder import ApplicationEncoder
 from mm_keras.encoders.conv_stages import ConvStages
 from mm_keras.encoders.dense_encoder import DenseEncoder
 from mm_keras.encoders.halved_mask import HalvedMask
+from mm_keras.encoders.hub_image_encoder import HubImageEncoder
+from mm_keras.encoders.hub_text_encoder import HubTextEncoder
 from mm_keras.encoders.image_encoder import ImageEncoder
 from mm_keras.encoders.residual_block import ResidualBlock
 from mm_keras.encoders.residual_image_encoder import ResidualImageEncoder
@@ -33,10 +35,12 @@ ENCODERS = {
     ("features", "transformer"): SequenceTransformerEncoder,
     ("image", "application"): ApplicationEncoder,
     ("image", "conv"): ImageEncoder,
+    ("image", "keras_hub"): HubImageEncoder,
     ("image", "residual"): ResidualImageEncoder,
     ("numbers", "dense"): DenseEncoder,
     ("text", "cnn"): TextCnnEncoder,
     ("text", "gru"): TextEncoder,
+    ("text", "keras_hub"): HubTextEncoder,
     ("text", "lstm"): TextEncoder,
     ("text", "transformer"): TextTransformerEncoder,
 }
@@ -47,6 +51,8 @@ __all__ = [
     "ConvStages",
     "DenseEncoder",
     "HalvedMask",
+    "HubImageEncoder",
+    "HubTextEncoder",
     "ImageEncoder",
     "ResidualBlock",
     "ResidualImageEncoder",

@@ -7,11 +7,12 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
+
 from mm_keras.balance import plain_model
 from mm_keras.exporting.child import run_child
 from mm_keras.exporting.parity import Reference
 from mm_keras.exporting.savedmodel import write_saved_model, write_static_model
-from mm_keras.model import build_model
 
 PLACES = {"saved_model": "serving", "tflite": "mobile"}
 
@@ -35,7 +36,7 @@ def export(model, spec, data, folder=None):
     folder = Path(folder or Path("saved_models") / spec.name)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    model = float32_model(model, spec, data)
+    model = float32_model(model)
     stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.resolve()))
     try:
         rows = stage / "rows"
@@ -57,23 +58,25 @@ def export(model, spec, data, folder=None):
             folder.rmdir()
 
 
-def float32_model(model, spec, data):
+def float32_model(model):
     """Returns the plain model itself if it computes in float32, else a float32 copy with the same weights."""
     model = plain_model(model)
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
-    copy = build_model(_without_weights(spec), data, precision="float32")
+    # By configuration, not by spec: what the spec names to begin from may be gone since training.
+    copy = keras.saving.deserialize_keras_object(_in_float32(keras.saving.serialize_keras_object(model)))
     copy.set_weights(model.get_weights())
     return copy
 
 
-def _without_weights(spec):
-    """Returns the spec with no weights to begin from: their file may be gone since training."""
-    spec = spec.model_copy(deep=True)
-    for modality in spec.of_kind("image").values():
-        if modality.encoder.kind == "application":
-            modality.encoder.weights = None
-    return spec
+def _in_float32(config):
+    if isinstance(config, (list, tuple)):
+        return [_in_float32(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy":
+        return {**config, "config": {"name": "float32"}}
+    return {key: _in_float32(part) for key, part in config.items()}
 
 
 def _write(kind, model, spec, data, stage):

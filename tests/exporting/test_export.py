@@ -280,8 +280,8 @@ def test_an_operator_without_a_builtin_is_named_and_nothing_is_published(quick, 
 def test_a_mixed_precision_model_is_exported_in_float32(quick, tmp_path):
     spec, data, _ = quick
     mixed = build_model(spec, data, precision="mixed_bfloat16")
-    copy = float32_model(mixed, spec, data)
-    assert copy is not mixed and float32_model(copy, spec, data) is copy
+    copy = float32_model(mixed)
+    assert copy is not mixed and float32_model(copy) is copy
     assert {layer.compute_dtype for layer in copy.layers} == {"float32"}
     for given, want in zip(copy.get_weights(), mixed.get_weights(), strict=True):
         np.testing.assert_array_equal(given, want)
