@@ -12,11 +12,13 @@ RUNS = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3,
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(RUNS)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PYTEST ?=
-# A file's tests stay in one process, which shares what they prepare; `make test PARALLEL=` takes one for all.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# Tests that share what they prepare stay in one process: tests/conftest.py says which. `make test PARALLEL=` takes
+# one for all.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadgroup
 
 INPUTS = setup.cfg pyproject.toml
-NEWEST_LAYERS = tests/encoders tests/fusion tests/heads tests/test_helpers.py tests/test_layers.py
+# On JAX each layer is held against what all promise, and the fusions against their papers' formulas.
+ON_JAX = tests/fusion tests/test_helpers.py tests/test_layers.py
 
 help:
 	@echo "make quickstart   install into .venv, then: data, training, evaluation, export, prediction"
@@ -68,7 +70,7 @@ notebooks: .venv/.stamp
 
 newest: .venv-newest/.stamp
 	.venv-newest/bin/python -m pytest -m core $(PARALLEL) $(PYTEST)
-	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m core $(PARALLEL) $(NEWEST_LAYERS) $(PYTEST)
+	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m core $(PARALLEL) $(ON_JAX) $(PYTEST)
 
 clean:
 	rm -rf .venv .venv-newest .pytest_cache .ruff_cache .hypothesis .coverage htmlcov build *.egg-info

@@ -30,7 +30,14 @@ hypothesis.settings.register_profile("mm_keras", deadline=None, derandomize=True
 hypothesis.settings.load_profile("mm_keras")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """Gives each item its marks, and the group whose tests stay in one process: its file, or all tests that
+    need the one training of the session. The table of layers shares nothing: its tests fill up the end."""
+    for item in items:
+        if item.path.stem != "test_layers":
+            trained = "trained" in item.fixturenames
+            item.add_marker(pytest.mark.xdist_group("trained" if trained else item.path.stem))
     other_backend = keras.config.backend() != "tensorflow"
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in CORE_FOLDERS:

@@ -51,7 +51,9 @@ def parameters():
 
 @pytest.mark.parametrize("row", parameters())
 def test_conforms(row, tmp_path):
-    given = (row.call_arguments, row.dtypes, row.learns, row.noise)
+    # Two devices share the step of a layer's first row; those behind it differ by arguments alone.
+    is_first = row is next(other for other in ROWS if other.layer is row.layer)
+    given = (row.call_arguments, row.dtypes, row.learns, row.noise, 2 if is_first else 1)
     assert_layer(row.layer, row.arguments, row.inputs, row.outputs, tmp_path, *given)
 
 
