@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import keras
+import tensorflow as tf
 
 from mm_keras.balance import balance_model, plain_model
 from mm_keras.checks import message
@@ -42,6 +43,8 @@ def train(spec, runs="runs", callbacks=(), decoding=None, manifest=None):
     """
     keras.utils.set_random_seed(spec.training.seed)
     strategy = make_strategy(spec.training.strategy)
+    # Refused here before anything is decoded.
+    choose_steps_per_execution(spec.training.steps_per_execution, strategy.num_replicas_in_sync)
     began = time.perf_counter()
     with keep_list(list_of_run(runs, spec.name)):
         data = make_datasets(spec, strategy.num_replicas_in_sync, decoding, manifest=manifest)
@@ -177,8 +180,23 @@ def compile_arguments(spec, data):
     }
 
 
-def choose_steps_per_execution(setting):
-    """Returns the steps of one call of the graph; "auto": 8 on a GPU, whose steps are short, else 1."""
+def choose_steps_per_execution(setting, replicas=None):
+    """Returns the steps of one call of the graph.
+
+    Args:
+        setting: int or "auto": 8 on a GPU, whose steps are short, else 1.
+        replicas: int or None. Devices that share a batch; None takes the strategy in scope. Keras 3.15 cannot
+            run several steps in one call on more than one.
+
+    Raises: ValueError, if more than 1 is asked for on several devices.
+    """
+    replicas = replicas or tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        if setting not in ("auto", 1):
+            received = f"steps_per_execution={setting} on {replicas} devices"
+            fix = "Use steps_per_execution: auto, or strategy: none."
+            raise ValueError(message("training", "1 step in one call on several devices", received, fix))
+        return 1
     if setting != "auto":
         return setting
     return 8 if keras.distribution.list_devices("gpu") else 1

@@ -255,6 +255,20 @@ def test_steps_per_execution_is_taken_from_the_spec():
     assert choose_steps_per_execution("auto") == (8 if gpus else 1)
 
 
+def test_several_devices_take_one_step_in_a_call():
+    assert choose_steps_per_execution("auto", replicas=2) == 1
+    assert choose_steps_per_execution(1, replicas=2) == 1
+    with pytest.raises(ValueError, match="steps_per_execution=4 on 2 devices.*Use steps_per_execution: auto"):
+        choose_steps_per_execution(4, replicas=2)
+
+
+def test_several_steps_in_a_call_of_several_devices_are_refused_with_a_way_out(tiny_manifest, tmp_path):
+    training = {"strategy": "mirrored", "steps_per_execution": 4, "epochs": 1}
+    with pytest.raises(ValueError, match="strategy: none"):
+        train(tiny.quick_spec(tiny_manifest, training=training), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.core
 def test_six_lines_of_python_give_a_served_model(tiny_manifest, tmp_path):

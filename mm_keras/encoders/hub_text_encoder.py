@@ -46,7 +46,7 @@ class HubTextEncoder(keras.layers.Layer):
         mask = self.token_mask(inputs)
         given = {
             "token_ids": ops.take(ops.convert_to_tensor(self.token_ids, "int32"), inputs, axis=0),
-            "padding_mask": ops.cast(mask, "int32"),
+            "padding_mask": ops.where(mask, 1, 0),  # A cast bool stops the TFLite converter of 2.21.
             "segment_ids": ops.zeros_like(inputs, "int32"),
         }
         x = self.backbone({name: given[name] for name in self.backbone.input}, training=training)
