@@ -1,0 +1,90 @@
+"""Every fusion on easy-VQA: a question about an image, which neither of the two answers alone.
+
+    python benchmarks/easy_vqa.py easy_vqa/manifest.csv --output vqa.json --readme README.md
+
+The manifest has the columns image, text, label and split (train and test, as published). One image in ten of
+train, with all its questions, is held out to choose the epoch.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pandas as pd  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, write_between_marks  # noqa: E402
+
+from mm_keras.fusion import FUSIONS  # noqa: E402
+from mm_keras.spec_file import make_spec  # noqa: E402
+
+SUBSETS = {"question missing": "image", "image missing": "text"}
+
+
+def write_manifest(manifest, folder):
+    """Writes the table with absolute paths and a validation split of whole images; returns its path."""
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    held_out = table["image"].str.extract(r"(\d+)\.png$")[0].astype(int) % 10 == 0
+    table.loc[(table["split"] == "train") & held_out, "split"] = "validation"
+    table["image"] = [str(Path(manifest).resolve().parent / name) for name in table["image"]]
+    table.to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+def vqa_spec(name, manifest, seed, epochs=None):
+    """Returns the spec of a fusion: the same encoders and budget for each."""
+    return make_spec(
+        {
+            "name": name,
+            "data": {"manifest": str(manifest), "split": "split"},
+            "modalities": {
+                "image": {
+                    "kind": "image",
+                    "size": [32, 32],
+                    "encoder": {"kind": "conv", "filters": [8, 16, 32], "units": 64, "dropout": 0.0},
+                },
+                "text": {
+                    "kind": "text",
+                    "encoder": {"kind": "gru", "embedding": 32, "units": 64, "dropout": 0.0},
+                },
+            },
+            "outputs": {"label": {"kind": "classification"}},
+            "fusion": {"kind": name, "modality_dropout": 0.1, "dropout": 0.1},
+            "training": {
+                "epochs": epochs or 20,
+                "batch_size": 128,
+                "learning_rate": 0.002,
+                "patience": 0,
+                "strategy": "none",
+                "seed": seed,
+            },
+        }
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    add_arguments(parser, list(FUSIONS))
+    chosen = parser.parse_args()
+    figures = Figures(chosen.output)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_manifest(chosen.manifest, Path(folder))
+        rows = pd.read_csv(manifest)["split"].value_counts()
+        header = {"task": "easy_vqa", "seeds": chosen.seeds, "epochs": chosen.epochs}
+        header["rows"] = {split: int(rows[split]) for split in ("train", "validation", "test")}
+        result = figures.begin(header)
+        figures.measure_all(
+            result, chosen.models, lambda name, seed: vqa_spec(name, manifest, seed, chosen.epochs)
+        )
+    table = make_fusion_table(result, SUBSETS)
+    print(table)
+    if chosen.readme:
+        write_between_marks(chosen.readme, "easy_vqa", table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What the benchmarks of fusions share: a training and its figures, kept so that a run goes on; a table."""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_keras.evaluation import evaluate
+from mm_keras.training import train
+
+
+def measure(spec):
+    """Trains the model of a spec with one output, `label`; returns its accuracies, its size and its time."""
+    with tempfile.TemporaryDirectory() as runs:
+        run, data = train(spec, runs)
+        trained = json.loads((run.folder / "training.json").read_text(encoding="utf-8"))
+        found = {split: evaluate(run.model, spec, data, split) for split in ("validation", "test")}
+    return {
+        "seed": spec.training.seed,
+        "validation_accuracy": found["validation"]["outputs"]["label"]["accuracy"],
+        "test_accuracy": found["test"]["outputs"]["label"]["accuracy"],
+        "test_subsets": {name: part["label"] for name, part in found["test"]["subsets"].items()},
+        "parameters": trained["parameters"],
+        "epochs": trained["epochs"],
+        "epoch_seconds": statistics.median(trained["epoch_seconds"]),
+        "fit_seconds": trained["fit_seconds"],
+    }
+
+
+def summarize(runs):
+    """Returns the means of a model's runs, and the deviation (of a sample) of its test accuracy."""
+    accuracies = [run["test_accuracy"] for run in runs]
+    subsets = [run["test_subsets"] for run in runs if "test_subsets" in run]
+    return {
+        "mean": statistics.mean(accuracies),
+        "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "subsets": {key: statistics.mean(found[key] for found in subsets) for key in subsets[0]}
+        if subsets
+        else {},
+        "parameters": runs[0]["parameters"],
+        "epoch_seconds": statistics.mean(run["epoch_seconds"] for run in runs),
+        "fit_seconds": statistics.mean(run["fit_seconds"] for run in runs),
+    }
+
+
+def best_first(models):
+    """Returns the names of summarised models, the highest accuracy first."""
+    return sorted(models, key=lambda name: -models[name]["mean"])
+
+
+def make_line(title, row, subsets):
+    """Returns a line of a table: accuracies, with named subsets too (None: an empty cell), size, times."""
+    accuracy = f"{100 * row['mean']:.1f}"
+    if row["deviation"] is not None:
+        accuracy += f" ± {100 * row['deviation']:.1f}"
+    alone = [f"{100 * row['subsets'][key]:.1f} %" if key else "" for key in subsets]
+    times = [f"{row['epoch_seconds']:.1f}", f"{row['fit_seconds']:.0f}"]
+    return "| " + " | ".join([title, f"{accuracy} %", *alone, f"{row['parameters']:,}", *times]) + " |"
+
+
+def make_fusion_table(result, subsets):
+    """Returns the fusions of a result as Markdown, the best first.
+
+    Args:
+        result: dict. `models`, name -> list of what `measure` returned, and how it came about.
+        subsets: dict, title of a column -> names of the modalities that are left, joined by "+".
+    """
+    models = {name: summarize(runs) for name, runs in result["models"].items() if runs}
+    titles = ["fusion", "test accuracy", *subsets, "parameters", "s an epoch", "s in all"]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += [make_line(f"`{name}`", models[name], list(subsets.values())) for name in best_first(models)]
+    return "\n".join([*lines, "", describe(result)]) + "\n"
+
+
+def describe(result):
+    """Returns the sentence on what a table was measured on."""
+    rows = ", ".join(f"{count:,} {split}" for split, count in result["rows"].items())
+    seeds = ", ".join(map(str, result["seeds"]))
+    preset = f"preset {result['preset']}; " if "preset" in result else ""
+    return f"{rows}; {preset}seeds {seeds}; {result['cores']} cores."
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a benchmark, kept in a JSON file (or None) from which a stopped one goes on."""
+
+    path: Path | None
+
+    def begin(self, header):
+        """Returns the result of the same benchmark that was stopped, or a new one with this header."""
+        header = {**header, "cores": os.cpu_count()}
+        if self.path and self.path.is_file():
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+            different = [key for key, value in header.items() if before.get(key) != value]
+            if different:
+                sys.exit(f"{self.path} is of another benchmark ({', '.join(different)}): name another file.")
+            return before
+        return {**header, "models": {}}
+
+    def save(self, result):
+        if self.path:
+            self.path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+    def measure_all(self, result, names, make_spec):
+        """Adds the runs that lack: each name with each seed of the result, `make_spec(name, seed)` each."""
+        for name in names:
+            runs = result["models"].setdefault(name, [])
+            for seed in result["seeds"][len(runs) :]:
+                runs.append(measure(make_spec(name, seed)))
+                print(f"{name}: {runs[-1]}", flush=True)
+                self.save(result)
+
+
+def add_arguments(parser, names):
+    """Adds the options that every benchmark of fusions has."""
+    parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
+    parser.add_argument("--epochs", type=int, help="instead of the spec's")
+    parser.add_argument("--output", type=Path, help="JSON file for all figures, from which a run goes on")
+    parser.add_argument("--readme", type=Path, help="file whose table is written anew")
+
+
+def write_between_marks(path, name, text):
+    """Puts a text between the lines `<!-- name -->` and `<!-- /name -->` of a file, in place of others."""
+    marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+    content = path.read_text(encoding="utf-8")
+    if any(content.count(mark) != 1 for mark in marks):
+        sys.exit(f"{path} needs one line {marks[0]} and one line {marks[1]}.")
+    before, rest = content.split(marks[0])
+    after = rest.split(marks[1])[1]
+    path.write_text(f"{before}{marks[0]}\n{text}{marks[1]}{after}", encoding="utf-8")
