@@ -42,7 +42,6 @@ SPEC = {
         "learning_rate": 0.002,
         "patience": 0,
         "strategy": "none",
-        "precision": "mixed_bfloat16",
     },
 }
 FUSION = {"modality_dropout": 0.3, "dropout": 0.2}

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.strategy import make_strategy
+from mm_keras.training import build_for_fit
 
 BATCH = 2
 SINGLE = "inputs"
@@ -193,6 +194,8 @@ class LayerCase:
         else:
             model = self._model()
             self._compile(model)
+            if ON_TENSORFLOW:
+                build_for_fit(model, tf.data.Dataset.from_tensors((self._tensors(), self.outputs)))
         before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
         targets = {name: self._draw(array.shape, "float32") for name, array in self.outputs.items()}
         history = model.fit(self._tensors(), targets, batch_size=BATCH, epochs=1, verbose=0)

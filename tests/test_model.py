@@ -19,6 +19,7 @@ from mm_keras.model import (
     make_heads,
 )
 from mm_keras.spec_file import make_spec
+from mm_keras.training import build_for_fit
 
 pytestmark = [pytest.mark.core, pytest.mark.tensorflow]
 
@@ -234,6 +235,8 @@ def compiled(spec, model, learning_rate=0.05):
         loss_weights=loss_weights(spec),
         weighted_metrics={key: head.metrics_of_output() for key, head in heads.items()},
     )
+    inputs = inputs_for(spec)
+    build_for_fit(model, tf.data.Dataset.from_tensors((inputs, targets_for(spec, inputs))))
     return model
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from mm_keras.balance import balance_model
+from mm_keras.model import build_model
 from mm_keras.spec_file import make_spec
+from mm_keras.training import build_for_fit, compile_arguments
 
 ROWS = 40
 LABELS = ("blau", "grün", "red, dark")
@@ -120,3 +123,11 @@ def tiny_spec(
 def quick_spec(manifest, **changes):
     """Returns a spec of numbers, features and both labels: the quickest to build and to train."""
     return tiny_spec(manifest, **{"modalities": ("numbers", "vec"), "outputs": ["label", "tags"], **changes})
+
+
+def compiled(spec, data, **changes):
+    """Returns the model of a spec, with its balance, compiled with its arguments or those that change."""
+    model = balance_model(build_model(spec, data), spec, data)
+    model.compile(**{**compile_arguments(spec, data), **changes})
+    build_for_fit(model, data.train)
+    return model

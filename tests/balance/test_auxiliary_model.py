@@ -44,12 +44,6 @@ def still_spec(manifest, training=None, **changes):
     return spec
 
 
-def compiled(spec, data, **changes):
-    model = balance_model(build_model(spec, data), spec, data)
-    model.compile(**{**compile_arguments(spec, data), **changes})
-    return model
-
-
 @pytest.fixture(scope="module")
 def data(tiny_manifest):
     return make_datasets(still_spec(tiny_manifest))
@@ -61,7 +55,7 @@ def mean_loss(target, scores, counts):
 
 def test_the_loss_of_training_counts_each_head_where_its_modality_and_the_answer_are(tiny_manifest, data):
     spec = still_spec(tiny_manifest)
-    model = compiled(spec, data)
+    model = tiny.compiled(spec, data)
     x, y, weights = tf.nest.map_structure(lambda part: part.numpy(), next(iter(data.test)))
     assert 0 < x["present"].mean() < 1 and set(weights["label"]) == {0.0, 1.0, 2.0}
     outputs = {key: part.numpy() for key, part in model(x).items()}
@@ -90,7 +84,7 @@ def test_a_regression_has_heads_in_its_own_units(tiny_manifest):
         max_bad=1.0,
     )
     data = make_datasets(spec)
-    model = compiled(spec, data)
+    model = tiny.compiled(spec, data)
     x, y, weights = next(iter(data.train))
     outputs = model(x)
     assert set(outputs) == {"b", "b.text", "b.vec"}
@@ -116,7 +110,7 @@ def test_two_devices_take_the_step_of_one(tiny_manifest, data):
     start, told, ended = None, [], []
     for name in ("none", "mirrored"):
         with make_strategy(name).scope():
-            model = compiled(spec, data, optimizer=keras.optimizers.SGD(0.5))
+            model = tiny.compiled(spec, data, optimizer=keras.optimizers.SGD(0.5))
         start = model.get_weights() if start is None else start
         model.set_weights(start)
         told.append(model.fit(batch, epochs=1, verbose=0).history)
@@ -132,7 +126,7 @@ def test_two_devices_take_the_step_of_one(tiny_manifest, data):
 
 
 def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, data, tmp_path):
-    model = compiled(still_spec(tiny_manifest, {"weight_decay": 0.0}), data)
+    model = tiny.compiled(still_spec(tiny_manifest, {"weight_decay": 0.0}), data)
     batches = list(data.test) * 4
     for batch in batches[:3]:
         model.train_on_batch(*batch)
@@ -149,7 +143,7 @@ def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, d
 def test_several_steps_in_one_call_are_the_same_steps(tiny_manifest, data):
     history, start = [], None
     for steps in (1, 3):
-        model = compiled(still_spec(tiny_manifest, {"steps_per_execution": steps}), data)
+        model = tiny.compiled(still_spec(tiny_manifest, {"steps_per_execution": steps}), data)
         start = model.get_weights() if start is None else start
         model.set_weights(start)
         history.append(model.fit(data.test.repeat(3), epochs=1, shuffle=False, verbose=0).history)
@@ -221,7 +215,7 @@ def test_the_commands_take_a_run_with_further_heads(tiny_manifest, tmp_path):
 @pytest.mark.slow
 def test_the_model_that_was_trained_is_exported_as_the_plain_one(tiny_manifest, data, tmp_path):
     spec = still_spec(tiny_manifest, export={"formats": ["saved_model"]})
-    model = compiled(spec, data)
+    model = tiny.compiled(spec, data)
     model.fit(data.train, epochs=1, verbose=0)
     result = export(model, spec, data, tmp_path)
     answer = load_predictor(result["saved_model"]["path"]).predict({"numbers": [[1.0, 2.0]]})

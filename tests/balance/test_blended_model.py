@@ -8,11 +8,10 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from mm_keras.balance import BlendedModel, balance_model
+from mm_keras.balance import BlendedModel
 from mm_keras.data.pipeline import make_datasets
-from mm_keras.model import build_model
 from mm_keras.strategy import make_strategy
-from mm_keras.training import compile_arguments, train
+from mm_keras.training import train
 
 STILL = {"modality_dropout": 0.0, "dropout": 0.0}
 
@@ -33,19 +32,13 @@ def still_spec(manifest, **training):
     return spec
 
 
-def compiled(spec, data, **changes):
-    model = balance_model(build_model(spec, data), spec, data)
-    model.compile(**{**compile_arguments(spec, data), **changes})
-    return model
-
-
 @pytest.fixture(scope="module")
 def data(tiny_manifest):
     return make_datasets(still_spec(tiny_manifest))
 
 
 def test_the_loss_of_training_is_the_blend_and_that_of_validation_the_models_own(tiny_manifest, data):
-    model = compiled(still_spec(tiny_manifest), data)
+    model = tiny.compiled(still_spec(tiny_manifest), data)
     assert model.branches == ["numbers", "vec", "fused"]
     np.testing.assert_allclose(model.blend, 1 / 3, rtol=1e-6)
     model.blend.assign([0.2, 0.5, 0.3])
@@ -66,7 +59,7 @@ def test_two_devices_take_the_step_of_one(tiny_manifest, data):
     start, ended = None, []
     for name in ("none", "mirrored"):
         with make_strategy(name).scope():
-            model = compiled(still_spec(tiny_manifest), data, optimizer=keras.optimizers.SGD(0.5))
+            model = tiny.compiled(still_spec(tiny_manifest), data, optimizer=keras.optimizers.SGD(0.5))
         start = model.get_weights() if start is None else start
         model.set_weights(start)
         model.fit(batch, validation_data=batch, epochs=2, shuffle=False, verbose=0)
@@ -76,7 +69,7 @@ def test_two_devices_take_the_step_of_one(tiny_manifest, data):
 
 
 def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, data, tmp_path):
-    model = compiled(still_spec(tiny_manifest), data)
+    model = tiny.compiled(still_spec(tiny_manifest), data)
     settings = {"validation_data": data.validation, "shuffle": False, "verbose": 0}
     model.fit(data.test, epochs=2, **settings)
     model.save(tmp_path / "last.keras")
@@ -96,7 +89,7 @@ def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, d
 
 def test_without_validation_rows_it_is_refused(tiny_manifest, data):
     with pytest.raises(ValueError, match=r"`gradient_blending` expects validation rows in training"):
-        compiled(still_spec(tiny_manifest), data).fit(data.train, epochs=1)
+        tiny.compiled(still_spec(tiny_manifest), data).fit(data.train, epochs=1)
 
 
 @pytest.mark.slow

@@ -9,10 +9,9 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from mm_keras.balance import ModulatedModel, balance_model, plain_model
+from mm_keras.balance import ModulatedModel, plain_model
 from mm_keras.balance.modulated_model import modulation_coefficients, right_share
 from mm_keras.data.pipeline import make_datasets
-from mm_keras.model import build_model
 from mm_keras.strategy import make_strategy
 from mm_keras.training import compile_arguments, make_callbacks, train
 
@@ -31,12 +30,6 @@ def still_spec(manifest, modalities=("numbers", "vec"), alpha=0.5, noise=False, 
     for modality in spec.modalities.values():
         modality.encoder.dropout = 0.0
     return spec
-
-
-def compiled(spec, data, **changes):
-    model = balance_model(build_model(spec, data), spec, data)
-    model.compile(**{**compile_arguments(spec, data), **changes})
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +102,7 @@ def step_of(model, batch):
 
 
 def test_the_gradients_of_each_encoder_are_scaled_and_no_others(tiny_manifest, data):
-    model = compiled(still_spec(tiny_manifest, alpha=0.7), data, optimizer=keras.optimizers.SGD(1.0))
+    model = tiny.compiled(still_spec(tiny_manifest, alpha=0.7), data, optimizer=keras.optimizers.SGD(1.0))
     plain, start = plain_model(model), model.get_weights()
     settings = compile_arguments(still_spec(tiny_manifest), data)
     plain.compile(**{**settings, "optimizer": keras.optimizers.SGD(1.0)})
@@ -137,7 +130,7 @@ def test_the_noise_has_the_deviation_of_the_gradient_and_spares_tokens_that_are_
     spec = still_spec(tiny_manifest, modalities=("text", "vec"), noise=True)
     data = make_datasets(spec)
     batch = arrays(next(iter(data.train)))
-    model = compiled(spec, data, optimizer=keras.optimizers.SGD(1.0))
+    model = tiny.compiled(spec, data, optimizer=keras.optimizers.SGD(1.0))
     start = model.get_weights()
     drawn = []
     for _ in range(40):
@@ -162,7 +155,7 @@ def test_the_noise_has_the_deviation_of_the_gradient_and_spares_tokens_that_are_
 
 
 def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, data, tmp_path):
-    model = compiled(still_spec(tiny_manifest), data)
+    model = tiny.compiled(still_spec(tiny_manifest), data)
     batches = list(data.train)
     for batch in batches[:2]:
         model.train_on_batch(*batch)
@@ -182,7 +175,7 @@ def test_a_step_of_scaled_losses_is_the_step_of_others(tiny_manifest, data):
     for scaled in (False, True):
         optimizer = keras.optimizers.SGD(1.0)
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
-        model = compiled(still_spec(tiny_manifest), data, optimizer=optimizer)
+        model = tiny.compiled(still_spec(tiny_manifest), data, optimizer=optimizer)
         start = model.get_weights() if start is None else start
         model.set_weights(start)
         steps.append(step_of(model, batch))
@@ -202,7 +195,7 @@ def test_two_devices_take_the_step_of_one_where_nothing_is_ahead(tiny_manifest, 
     start, ended, losses = None, [], []
     for name in ("none", "mirrored"):
         with make_strategy(name).scope():
-            model = compiled(still_spec(tiny_manifest), data, optimizer=keras.optimizers.SGD(0.5))
+            model = tiny.compiled(still_spec(tiny_manifest), data, optimizer=keras.optimizers.SGD(0.5))
         start = model.get_weights() if start is None else start
         model.set_weights(start)
         losses.append(model.fit(batch, epochs=1, shuffle=False, verbose=0).history["loss"])
@@ -235,6 +228,6 @@ def test_whole_trainings(tiny_manifest, tmp_path, strategy, precision):
 
 
 def test_a_coefficient_must_slow_down(tiny_manifest, data):
-    model = plain_model(compiled(still_spec(tiny_manifest), data))
+    model = plain_model(tiny.compiled(still_spec(tiny_manifest), data))
     with pytest.raises(ValueError, match=r"`ModulatedModel` expects `alpha` > 0. Received: alpha=0"):
         ModulatedModel(model.input, model.output, {}, alpha=0)

@@ -202,8 +202,7 @@ def test_a_seed_gives_the_same_weights_after_an_epoch(tiny_manifest):
         spec = tiny.quick_spec(tiny_manifest, training={"seed": seed})
         keras.utils.set_random_seed(seed)
         data = make_datasets(spec)
-        model = build_model(spec, data)
-        model.compile(**compile_arguments(spec, data))
+        model = tiny.compiled(spec, data)
         model.fit(data.train, epochs=1, shuffle=False, verbose=0)
         return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
