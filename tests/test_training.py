@@ -18,6 +18,7 @@ from mm_keras.model import build_model, loss_weights
 from mm_keras.spec_file import load_spec, save_spec
 from mm_keras.training import (
     TrainingError,
+    build_for_fit,
     choose_steps_per_execution,
     compile_arguments,
     make_callbacks,
@@ -247,6 +248,26 @@ def test_biases_norms_tokens_and_embeddings_do_not_decay(trained):
     assert all(path.rsplit("/", 1)[-1] not in ("bias", "gamma", "beta", "embeddings") for path in decayed)
     assert not any("token" in path for path in decayed)
     assert any(path.endswith("kernel") for path in decayed)
+
+
+@pytest.mark.slow
+def test_a_step_built_before_is_traced_once_and_learns_the_same(tiny_manifest, monkeypatch):
+    traced, step = [], keras.Model.train_step
+    monkeypatch.setattr(
+        keras.Model, "train_step", lambda model, batch: traced.append(0) or step(model, batch)
+    )
+    spec = tiny.quick_spec(tiny_manifest)
+    told = []
+    for build in (build_for_fit, lambda model, batches: None):
+        keras.utils.set_random_seed(7)
+        data = make_datasets(spec)
+        model = build_model(spec, data)
+        model.compile(**compile_arguments(spec, data))
+        build(model, data.train)
+        told.append(model.fit(data.train, epochs=1, shuffle=False, verbose=0).history)
+        if build is build_for_fit:
+            assert len(traced) == 1
+    assert told[0] == told[1]
 
 
 def test_steps_per_execution_is_taken_from_the_spec():
