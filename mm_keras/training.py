@@ -203,8 +203,10 @@ def build_for_fit(model, batches):
 
 
 def _zeros(specs):
-    """Returns zeros of these shapes and types, 1 for each size that is not known."""
-    return tf.nest.map_structure(lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), specs)
+    """Returns a row of zeros of these batches' types, 1 for each size that is not known."""
+    return tf.nest.map_structure(
+        lambda spec: tf.zeros([1, *(size or 1 for size in spec.shape[1:])], spec.dtype), specs
+    )
 
 
 def choose_steps_per_execution(setting, replicas=None):
