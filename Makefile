@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 PYTEST ?=
 # Tests that share what they prepare stay in one process: tests/conftest.py says which. `make test PARALLEL=` takes
 # one for all.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadgroup
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 INPUTS = setup.cfg pyproject.toml
 # On JAX each layer is held against what all promise, and the fusions against their papers' formulas.

@@ -24,6 +24,7 @@ PUBLIC = {
     "build_model": "mm_keras.model",
     "balance_model": "mm_keras.balance",
     "compile_arguments": "mm_keras.training",
+    "build_for_fit": "mm_keras.training",
     "train": "mm_keras.training",
     "load_run": "mm_keras.run_folder",
     "make_strategy": "mm_keras.strategy",

@@ -18,7 +18,7 @@ from mm_keras.data.pipeline import choose_cache, make_datasets
 from mm_keras.data.row_source import RowSource
 from mm_keras.data.transforms import read_unless_empty
 from mm_keras.model import build_model
-from mm_keras.training import compile_arguments
+from mm_keras.training import build_for_fit, compile_arguments
 
 MOST_ROWS, SAMPLE_BYTES = 2048, 256 * 2**20  # Of the rows that are measured.
 LOOKED_AT = 16  # Files whose size or rate is compared with the spec's.
@@ -148,6 +148,7 @@ class _Measurement:
         self.progress("train")
         model = build_model(self.spec, self.data)
         model.compile(**compile_arguments(self.spec, self.data))
+        build_for_fit(model, self.data.train)
         batch = next(iter(self.data.train))
         size = len(batch[0]["present"])
         ready = tf.data.Dataset.from_tensors(batch).repeat()

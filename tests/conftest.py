@@ -20,6 +20,7 @@ from mm_keras.training import train
 
 SEED = 7
 TESTS = Path(__file__).parent
+SHARE_NOTHING = ("test_layers", "test_notebooks")
 CORE_FOLDERS = ("encoders", "fusion", "heads")
 
 # Distribution is tested on one computer; the number of devices is fixed once TensorFlow initialises.
@@ -33,11 +34,13 @@ hypothesis.settings.load_profile("mm_keras")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Gives each item its marks, and the group whose tests stay in one process: its file, or all tests that
-    need the one training of the session. The table of layers shares nothing: its tests fill up the end."""
+    need the one training of the session. Groups run in order, so the longest come first; the table of layers
+    shares nothing: its tests fill up the end."""
     for item in items:
-        if item.path.stem != "test_layers":
+        if item.path.stem not in SHARE_NOTHING:
             trained = "trained" in item.fixturenames
             item.add_marker(pytest.mark.xdist_group("trained" if trained else item.path.stem))
+    items.sort(key=lambda item: (item.path.stem != "test_notebooks", item.path.stem == "test_layers"))
     other_backend = keras.config.backend() != "tensorflow"
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in CORE_FOLDERS:

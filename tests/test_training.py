@@ -146,11 +146,10 @@ def test_a_loss_that_is_no_number_ends_the_training(tiny_manifest, tmp_path):
 def test_a_model_learns_from_batches_of_any_length_and_answers_at_full_length(
     tiny_manifest, tmp_path, strategy
 ):
+    names = ("audio", "numbers", "text")
+    training = {"epochs": 1, "strategy": strategy}
     spec = tiny.quick_spec(
-        tiny_manifest,
-        modalities=("audio", "numbers", "text"),
-        training={"epochs": 1, "strategy": strategy},
-        input={"bucketing": True},
+        tiny_manifest, modalities=names, outputs=["label"], training=training, input={"bucketing": True}
     )
     spec.modalities["text"].length = 24
     spec.modalities["audio"].seconds = 0.2  # Twice as long as the sounds.
