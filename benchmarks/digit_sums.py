@@ -15,12 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, write_between_marks  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, task_spec, write_between_marks  # noqa: E402
 
 from mm_keras.data.avmnist_files import encode_png, encode_wav  # noqa: E402
 from mm_keras.data.avmnist_sources import RATE, read_mnist, read_recordings  # noqa: E402
 from mm_keras.fusion import FUSIONS  # noqa: E402
-from mm_keras.spec_file import make_spec  # noqa: E402
 
 ROWS = {"train": 12_000, "validation": 1_000, "test": 2_000}
 SUBSETS = {"sound missing": "image", "image missing": "audio"}
@@ -64,42 +63,14 @@ def write_rows(folder, mnist, fsdd, rows, seed=7):
 
 def sum_spec(name, manifest, seed, epochs=None):
     """Returns the spec of a fusion: the same encoders and budget for each."""
-    return make_spec(
-        {
-            "name": name,
-            "data": {"manifest": str(manifest), "split": "split"},
-            "modalities": {
-                "image": {
-                    "kind": "image",
-                    "size": [28, 28],
-                    "channels": 1,
-                    "encoder": {"kind": "conv", "filters": [16, 32], "units": 64, "dropout": 0.0},
-                },
-                "audio": {
-                    "kind": "audio",
-                    "rate": RATE,
-                    "seconds": 1.0,
-                    "encoder": {
-                        "kind": "conv_recurrent",
-                        "hop": 0.02,
-                        "filters": [16, 32],
-                        "units": 48,
-                        "dropout": 0.0,
-                    },
-                },
-            },
-            "outputs": {"label": {"kind": "classification"}},
-            "fusion": {"kind": name, "modality_dropout": 0.0, "dropout": 0.0},
-            "training": {
-                "epochs": epochs or 30,
-                "batch_size": 64,
-                "learning_rate": 0.002,
-                "patience": 0,
-                "strategy": "none",
-                "seed": seed,
-            },
-        }
-    )
+    image = {"kind": "conv", "filters": [16, 32], "units": 64, "dropout": 0.0}
+    audio = {"kind": "conv_recurrent", "hop": 0.02, "filters": [16, 32], "units": 48, "dropout": 0.0}
+    modalities = {
+        "image": {"kind": "image", "size": [28, 28], "channels": 1, "encoder": image},
+        "audio": {"kind": "audio", "rate": RATE, "seconds": 1.0, "encoder": audio},
+    }
+    training = {"epochs": epochs or 30, "batch_size": 64, "learning_rate": 0.002, "seed": seed}
+    return task_spec(name, manifest, modalities, {"modality_dropout": 0.0, "dropout": 0.0}, training)
 
 
 def main():

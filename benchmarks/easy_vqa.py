@@ -14,10 +14,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, write_between_marks  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, task_spec, write_between_marks  # noqa: E402
 
 from mm_keras.fusion import FUSIONS  # noqa: E402
-from mm_keras.spec_file import make_spec  # noqa: E402
 
 SUBSETS = {"question missing": "image", "image missing": "text"}
 
@@ -34,33 +33,15 @@ def write_manifest(manifest, folder):
 
 def vqa_spec(name, manifest, seed, epochs=None):
     """Returns the spec of a fusion: the same encoders and budget for each."""
-    return make_spec(
-        {
-            "name": name,
-            "data": {"manifest": str(manifest), "split": "split"},
-            "modalities": {
-                "image": {
-                    "kind": "image",
-                    "size": [32, 32],
-                    "encoder": {"kind": "conv", "filters": [8, 16, 32], "units": 64, "dropout": 0.0},
-                },
-                "text": {
-                    "kind": "text",
-                    "encoder": {"kind": "gru", "embedding": 32, "units": 64, "dropout": 0.0},
-                },
-            },
-            "outputs": {"label": {"kind": "classification"}},
-            "fusion": {"kind": name, "modality_dropout": 0.1, "dropout": 0.1},
-            "training": {
-                "epochs": epochs or 20,
-                "batch_size": 128,
-                "learning_rate": 0.002,
-                "patience": 0,
-                "strategy": "none",
-                "seed": seed,
-            },
-        }
-    )
+    image = {"kind": "conv", "filters": [8, 16, 32], "units": 64, "dropout": 0.0}
+    text = {"kind": "gru", "embedding": 32, "units": 64, "dropout": 0.0}
+    modalities = {
+        "image": {"kind": "image", "size": [32, 32], "encoder": image},
+        "text": {"kind": "text", "encoder": text},
+    }
+    fusion = {"modality_dropout": 0.1, "dropout": 0.1}
+    training = {"epochs": epochs or 20, "batch_size": 128, "learning_rate": 0.002, "seed": seed}
+    return task_spec(name, manifest, modalities, fusion, training)
 
 
 def main():

@@ -9,7 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_keras.evaluation import evaluate
+from mm_keras.spec_file import make_spec
 from mm_keras.training import train
+
+
+def task_spec(name, manifest, modalities, fusion, training):
+    """Returns the spec of a fusion on a task: a manifest with the columns label and split.
+
+    Args:
+        name: str. A fusion of the package, with its defaults.
+        manifest: Path.
+        modalities: dict. As in a spec.
+        fusion, training: dict. What is not the default.
+    """
+    return make_spec(
+        {
+            "name": name,
+            "data": {"manifest": str(manifest), "split": "split"},
+            "modalities": modalities,
+            "outputs": {"label": {"kind": "classification"}},
+            "fusion": {"kind": name, **fusion},
+            "training": {"patience": 0, "strategy": "none", **training},
+        }
+    )
 
 
 def measure(spec):

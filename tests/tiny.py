@@ -125,6 +125,14 @@ def quick_spec(manifest, **changes):
     return tiny_spec(manifest, **{"modalities": ("numbers", "vec"), "outputs": ["label", "tags"], **changes})
 
 
+def still_spec(manifest, **changes):
+    """Returns a `quick_spec` in whose training nothing is drawn, neither modality dropout nor any other."""
+    spec = quick_spec(manifest, fusion={"modality_dropout": 0.0, "dropout": 0.0}, **changes)
+    for modality in spec.modalities.values():
+        modality.encoder.dropout = 0.0
+    return spec
+
+
 def compiled(spec, data, **changes):
     """Returns the model of a spec, with its balance, compiled with its arguments or those that change."""
     model = balance_model(build_model(spec, data), spec, data)

@@ -27,21 +27,14 @@ OUTPUTS = {
     "copy": {"kind": "autoencoder", "weight": 0.1, "units": 4},
     "b": {"kind": "regression", "columns": ["a"]},
 }
-STILL = {"modality_dropout": 0.0, "dropout": 0.0}
 
 
 def still_spec(manifest, training=None, **changes):
     """Returns a spec whose training draws nothing, of an output of each kind, for `numbers` and `vec`."""
-    spec = tiny.quick_spec(
-        manifest,
-        outputs={name: OUTPUTS[name] for name in ("label", "copy")},
-        fusion=STILL,
-        training={"balance": {"kind": "auxiliary", "weight": WEIGHTS}, "warmup": 0.0, **(training or {})},
-        **changes,
-    )
-    for modality in spec.modalities.values():
-        modality.encoder.dropout = 0.0
-    return spec
+    outputs = {name: OUTPUTS[name] for name in ("label", "copy")}
+    balance = {"kind": "auxiliary", "weight": WEIGHTS}
+    training = {"balance": balance, "warmup": 0.0, **(training or {})}
+    return tiny.still_spec(manifest, outputs=outputs, training=training, **changes)
 
 
 @pytest.fixture(scope="module")

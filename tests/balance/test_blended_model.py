@@ -13,23 +13,11 @@ from mm_keras.data.pipeline import make_datasets
 from mm_keras.strategy import make_strategy
 from mm_keras.training import train
 
-STILL = {"modality_dropout": 0.0, "dropout": 0.0}
-
 
 def still_spec(manifest, **training):
-    spec = tiny.quick_spec(
-        manifest,
-        fusion=STILL,
-        training={
-            "balance": {"kind": "gradient_blending", "epochs": 1},
-            "warmup": 0.0,
-            "weight_decay": 0.0,
-            **training,
-        },
-    )
-    for modality in spec.modalities.values():
-        modality.encoder.dropout = 0.0
-    return spec
+    balance = {"kind": "gradient_blending", "epochs": 1}
+    training = {"balance": balance, "warmup": 0.0, "weight_decay": 0.0, **training}
+    return tiny.still_spec(manifest, training=training)
 
 
 @pytest.fixture(scope="module")

@@ -15,21 +15,12 @@ from mm_keras.data.pipeline import make_datasets
 from mm_keras.strategy import make_strategy
 from mm_keras.training import compile_arguments, make_callbacks, train
 
-STILL = {"modality_dropout": 0.0, "dropout": 0.0}
-
 
 def still_spec(manifest, modalities=("numbers", "vec"), alpha=0.5, noise=False, **training):
     """Returns a spec whose training draws nothing but the noise of GE."""
     balance = {"kind": "ogm_ge", "alpha": alpha, "noise": noise}
-    spec = tiny.quick_spec(
-        manifest,
-        modalities=modalities,
-        fusion=STILL,
-        training={"balance": balance, "warmup": 0.0, "weight_decay": 0.0, **training},
-    )
-    for modality in spec.modalities.values():
-        modality.encoder.dropout = 0.0
-    return spec
+    training = {"balance": balance, "warmup": 0.0, "weight_decay": 0.0, **training}
+    return tiny.still_spec(manifest, modalities=modalities, training=training)
 
 
 @pytest.fixture(scope="module")
