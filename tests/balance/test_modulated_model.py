@@ -160,7 +160,12 @@ def test_a_saved_training_goes_on_as_if_it_had_not_been_stopped(tiny_manifest, d
         np.testing.assert_allclose(other, one, atol=1e-6)
 
 
-def test_a_step_of_scaled_losses_is_the_step_of_others(tiny_manifest, data):
+def test_a_step_of_scaled_losses_is_the_step_of_others(tiny_manifest, data, monkeypatch):
+    # Computed ones jump where two modalities are equal, by the last digit of a score.
+    monkeypatch.setattr(
+        "mm_keras.balance.modulated_model.modulation_coefficients",
+        lambda scores, here, alpha: tf.constant([0.4, 1.0]),
+    )
     batch = arrays(next(iter(data.train)))
     steps, start = [], None
     for scaled in (False, True):
