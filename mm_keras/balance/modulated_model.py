@@ -87,7 +87,9 @@ class ModulatedModel(BalancedModel):
             self._modulate(gradient, of_weight.get(id(weight)))
             for gradient, weight in zip(tape.gradient(scaled_loss, weights), weights, strict=True)
         ]
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        # Without this the scores are read, now and then, off weights of which some have taken their step.
+        with tf.control_dependencies([coefficients]):
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
