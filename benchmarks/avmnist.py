@@ -32,8 +32,8 @@ from fusion_runs import (  # noqa: E402
     best_first,
     describe,
     make_line,
+    show,
     summarize,
-    write_between_marks,
 )
 
 SUBSETS = ("image", "audio")
@@ -113,10 +113,7 @@ def main():
             chosen.torch_python, chosen.folder, chosen.torch_models, chosen.seeds, chosen.epochs
         )
         figures.save(result)
-    table = make_table(result)
-    print(table)
-    if chosen.readme:
-        write_between_marks(chosen.readme, "avmnist", table)
+    show(make_table(result), chosen.readme, "avmnist")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, task_spec, write_between_marks  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, show, task_spec  # noqa: E402
 
 from mm_keras.data.avmnist_files import encode_png, encode_wav  # noqa: E402
 from mm_keras.data.avmnist_sources import RATE, read_mnist, read_recordings  # noqa: E402
@@ -43,8 +43,8 @@ def write_rows(folder, mnist, fsdd, rows, seed=7):
     spoken = dict(zip(ROWS, np.split(spoken, cuts), strict=True))
     for kind in ("image", "audio"):
         (folder / kind).mkdir()
-    for index in range(len(recordings)):
-        sound = np.rint(32767 * np.clip(recordings[index].samples, -1, 1)).astype(np.int16)
+    for index, recording in enumerate(recordings):
+        sound = np.rint(32767 * np.clip(recording.samples, -1, 1)).astype(np.int16)
         (folder / f"audio/{index}.wav").write_bytes(encode_wav(sound))
     table = []
     for split, count in rows.items():
@@ -89,10 +89,7 @@ def main():
         figures.measure_all(
             result, chosen.models, lambda name, seed: sum_spec(name, manifest, seed, chosen.epochs)
         )
-    table = make_fusion_table(result, SUBSETS)
-    print(table)
-    if chosen.readme:
-        write_between_marks(chosen.readme, "digit_sums", table)
+    show(make_fusion_table(result, SUBSETS), chosen.readme, "digit_sums")
 
 
 if __name__ == "__main__":

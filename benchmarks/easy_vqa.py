@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, task_spec, write_between_marks  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, show, task_spec  # noqa: E402
 
 from mm_keras.fusion import FUSIONS  # noqa: E402
 
@@ -61,10 +61,7 @@ def main():
         figures.measure_all(
             result, chosen.models, lambda name, seed: vqa_spec(name, manifest, seed, chosen.epochs)
         )
-    table = make_fusion_table(result, SUBSETS)
-    print(table)
-    if chosen.readme:
-        write_between_marks(chosen.readme, "easy_vqa", table)
+    show(make_fusion_table(result, SUBSETS), chosen.readme, "easy_vqa")
 
 
 if __name__ == "__main__":

@@ -145,6 +145,13 @@ def add_arguments(parser, names):
     parser.add_argument("--readme", type=Path, help="file whose table is written anew")
 
 
+def show(table, readme, name):
+    """Prints a table, and puts it into a file (or None) between the marks of this name."""
+    print(table)
+    if readme:
+        write_between_marks(readme, name, table)
+
+
 def write_between_marks(path, name, text):
     """Puts a text between the lines `<!-- name -->` and `<!-- /name -->` of a file, in place of others."""
     marks = f"<!-- {name} -->", f"<!-- /{name} -->"

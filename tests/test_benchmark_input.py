@@ -87,7 +87,7 @@ def test_augmentation_that_costs_most_is_named():
 @pytest.mark.slow
 def test_every_stage_of_a_spec_is_measured(tiny_manifest, tmp_path):
     names = ("image", "audio", "text")
-    spec = tiny.tiny_spec(tiny_manifest, names, ["label"], max_bad=0.1, cache_folder=str(tmp_path))
+    spec = tiny.tiny_spec(tiny_manifest, names, ["label", "tags"], cache_folder=str(tmp_path))
     begun = []
     result = measure_input(spec, seconds=0.01, progress=begun.append)
     speeds = {stage["name"]: stage["examples_per_second"] for stage in result["stages"]}

@@ -148,8 +148,7 @@ def test_a_model_learns_from_batches_of_any_length_and_answers_at_full_length(
 ):
     names = ("audio", "numbers", "text")
     training = {"epochs": 1, "strategy": strategy}
-    settings = {"training": training, "input": {"bucketing": True}, "max_bad": 0.1}
-    spec = tiny.quick_spec(tiny_manifest, modalities=names, outputs=["label"], **settings)
+    spec = tiny.quick_spec(tiny_manifest, modalities=names, training=training, input={"bucketing": True})
     spec.modalities["text"].length = 24
     spec.modalities["audio"].seconds = 0.2  # Twice as long as the sounds.
     run, data = train(spec, tmp_path)
