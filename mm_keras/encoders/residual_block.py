@@ -9,10 +9,10 @@ from mm_keras.encoders.halved_mask import halve_mask
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class ResidualBlock(keras.layers.Layer):
-    """Adds to a map what two 3x3 convolutions make of it, each behind a normalisation and ReLU.
+    """Adds to a map what two 3x3 convolutions make of it, each behind ReLU.
 
-    Computes `S(x) + C2(relu(N2(C1(relu(N1(x))))))`. `S` is `x` itself, or a 1x1 convolution of
-    `relu(N1(x))` where the block changes the size or the number of channels.
+    Computes `S(x) + g C2(relu(C1(relu(x))))`. `S` is `x` itself, or a 1x1 convolution of `relu(x)` where the
+    block changes the size or the number of channels; `g` is a learned scalar that is 0 at first.
 
     Args:
         filters: int > 0. Channels of the result.
@@ -26,9 +26,10 @@ class ResidualBlock(keras.layers.Layer):
 
     Returns: float tensor `(B, H, W, filters)`, or `(B, ceil(H / 2), ceil(W / 2), filters)` if it halves.
     Raises: ValueError, if an argument is out of range or the input is not `(B, H, W, C)`.
-    Source: He et al. 2016, arXiv:1603.05027, figure 4(e), with a layer normalisation over the channels of
-        each position in place of batch normalisation: no other row, no other example and no padding enters
-        it. Padding is one zero on each side, whatever the size, so that an end does not move the grid.
+    Source: He et al. 2016, arXiv:1603.05027, figure 4(e), with the scalar of De and Smith 2020,
+        arXiv:2002.10444 (SkipInit), in place of batch normalisation: no other example and no padding enters,
+        and how strong a colour or a level is, is kept. The border is one zero on each side, whatever the
+        size, so that an end does not move the grid.
     """
 
     def __init__(self, filters, halve=False, dropout=0.0, **kwargs):
@@ -37,7 +38,6 @@ class ResidualBlock(keras.layers.Layer):
         self.halve = halve
         self.dropout = check_rate("ResidualBlock", "dropout", dropout)
         dtype, stride = self.dtype_policy, 2 if halve else 1
-        self.norms = [keras.layers.LayerNormalization(dtype=dtype, name=f"norm_{i}") for i in range(2)]
         self.relu = keras.layers.ReLU(dtype=dtype)
         self.border = keras.layers.ZeroPadding2D(1, dtype=dtype)
         self.convs = [self._conv(3, stride, "conv_0"), self._conv(3, 1, "conv_1")]
@@ -49,19 +49,19 @@ class ResidualBlock(keras.layers.Layer):
         if self.halve or input_shape[-1] != self.filters:
             self.shortcut = self._conv(1, 2 if self.halve else 1, "shortcut")
             self.shortcut.build(input_shape)
-        for norm, conv in zip(self.norms, self.convs, strict=True):
-            norm.build(input_shape)
+        for conv in self.convs:
             conv.build(self.border.compute_output_shape(input_shape))
             input_shape = self.compute_output_shape(input_shape)
+        self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
 
     def call(self, inputs, mask=None, training=None):
-        x = hide(self.relu(self.norms[0](inputs)), mask)
+        x = hide(self.relu(inputs), mask)
         kept = inputs if self.shortcut is None else self.shortcut(x)
         x = self.convs[0](self.border(x))
         mask = halve_mask(mask) if self.halve else mask
-        x = hide(self.relu(self.norms[1](x)), mask)
+        x = hide(self.relu(x), mask)
         x = self.convs[1](self.border(self.drop(x, training=training)))
-        return hide(kept + x, mask)
+        return hide(kept + self.gamma * x, mask)
 
     def compute_mask(self, inputs, previous_mask):
         return None

@@ -10,7 +10,7 @@ from mm_keras.encoders.residual_block import ResidualBlock
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class ResidualStages(keras.layers.Layer):
-    """Applies a 3x3 convolution, stages of residual blocks, and a last normalisation with ReLU.
+    """Applies a 3x3 convolution, stages of residual blocks, and a last ReLU.
 
     Args:
         filters: list of ints > 0. Channels of each stage; each halves both axes, rounded up.
@@ -41,7 +41,6 @@ class ResidualStages(keras.layers.Layer):
             for stage, size in enumerate(self.filters)
             for i in range(self.blocks)
         ]
-        self.norm = keras.layers.LayerNormalization(dtype=dtype, name="norm")
         self.relu = keras.layers.ReLU(dtype=dtype)
 
     def build(self, input_shape):
@@ -51,14 +50,13 @@ class ResidualStages(keras.layers.Layer):
         for block in self.stack:
             block.build(shape)
             shape = block.compute_output_shape(shape)
-        self.norm.build(shape)
 
     def call(self, inputs, mask=None, training=None):
         x = self.stem(hide(inputs, mask))
         for block in self.stack:
             x = block(x, mask=mask, training=training)
             mask = halve_mask(mask) if block.halve else mask
-        return hide(self.relu(self.norm(x)), mask)
+        return hide(self.relu(x), mask)
 
     def compute_mask(self, inputs, previous_mask):
         return None

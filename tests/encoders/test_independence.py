@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers import randomised
 from mm_keras import encoders
 
 FLOAT = np.random.default_rng(7).normal(size=(4, 6, 5, 2)).astype("float32")
@@ -41,6 +42,8 @@ def test_every_encoder_is_listed():
 def test_an_example_gives_the_same_alone_and_beside_others(name, training):
     arguments, x = CASES[name]
     layer = getattr(encoders, name)(**arguments)
+    layer(x)
+    randomised(layer)  # A part that is off at first, such as a residual branch, is on then.
     keywords = {} if name.startswith(("Conv", "Standardized")) else {"training": training}
     together = np.array(layer(x, **keywords))
     beside_absent = np.array(layer(np.where(np.arange(4).reshape(-1, *[1] * (x.ndim - 1)) == 1, x, 0 * x)))

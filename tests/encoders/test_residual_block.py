@@ -1,15 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import randomised
-from mm_keras.encoders import ResidualBlock
-
-
-def normalize(x, scale, offset):
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-3) * scale + offset
+from mm_keras.encoders import ResidualBlock, ResidualStages
 
 
 def convolve(x, kernel, bias, step=1):
@@ -27,14 +23,33 @@ def test_a_block_follows_the_formula(filters, halve):
     layer.build(x.shape)
     w = randomised(layer)
     step = 2 if halve else 1
-    first = np.maximum(normalize(x, w["norm_0/gamma"], w["norm_0/beta"]), 0)
+    first = np.maximum(x, 0)
     y = convolve(first, w["conv_0/kernel"], w["conv_0/bias"], step)
-    y = np.maximum(normalize(y, w["norm_1/gamma"], w["norm_1/beta"]), 0)
+    y = np.maximum(y, 0)
     y = convolve(y, w["conv_1/kernel"], w["conv_1/bias"])
     kept = x
     if halve or filters != 2:
         kept = first[:, ::step, ::step] @ w["shortcut/kernel"][0, 0] + w["shortcut/bias"]
-    np.testing.assert_allclose(layer(x), kept + y, rtol=1e-4, atol=1e-4)  # Sums of 27 float32 products.
+    np.testing.assert_allclose(
+        layer(x), kept + w["gamma"] * y, rtol=1e-4, atol=1e-4
+    )  # Sums of 27 float32 products.
+
+
+def test_a_new_block_passes_on_what_it_gets_and_learns():
+    x = np.random.default_rng(7).normal(size=(2, 5, 4, 2)).astype("float32")
+    layer = ResidualBlock(2)
+    np.testing.assert_array_equal(layer(x), x)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    assert tape.gradient(loss, layer.gamma)
+
+
+def test_how_strong_a_map_is_stays_known():
+    x = np.random.default_rng(7).normal(size=(2, 8, 4, 2)).astype("float32")
+    layer = ResidualStages([3, 2])
+    once = np.array(layer(x))
+    assert once.any()
+    np.testing.assert_allclose(layer(3 * x), 3 * once, rtol=1e-4, atol=1e-5)
 
 
 @settings(max_examples=20)
@@ -53,6 +68,8 @@ def test_hidden_rows_are_zeros_and_change_nothing(length, behind, halve):
 def test_dropout_works_in_training_alone():
     x = np.random.default_rng(7).normal(size=(1, 3, 3, 2)).astype("float32")
     layer = ResidualBlock(2, dropout=0.5)
+    layer.build(x.shape)
+    randomised(layer)
     np.testing.assert_array_equal(layer(x), layer(x))
     assert np.any(np.array(layer(x, training=True)) != np.array(layer(x)))
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import randomised
 from mm_keras.encoders import ResidualSpectrogramEncoder
 from mm_keras.sequence_pooling import POOLINGS
 
@@ -13,6 +14,8 @@ def test_what_the_mask_hides_changes_nothing(length, behind, pooling):
     layer = ResidualSpectrogramEncoder([3, 2], 1, 4, pooling=pooling)
     x = np.random.default_rng(length).normal(2, 3, (1, length + behind, 6)).astype("float32")
     mask = np.arange(length + behind)[None] < length
+    layer.build(x.shape)
+    randomised(layer)
     alone = np.array(layer(x[:, :length]))
     seen = alone.shape[1]  # Without a pooling, steps that are hidden come after these.
     padded = np.array(layer(x, mask=mask))[:, :seen]
@@ -24,6 +27,8 @@ def test_what_the_mask_hides_changes_nothing(length, behind, pooling):
 def test_a_mask_that_hides_all_keeps_the_first_frame():
     layer = ResidualSpectrogramEncoder([3], 1, 4)
     x = np.random.default_rng(7).normal(size=(1, 8, 4)).astype("float32")
+    layer.build(x.shape)
+    randomised(layer)
     found = layer(x, mask=np.zeros((1, 8), bool))
     np.testing.assert_allclose(found, layer(x[:, :1]), rtol=1e-4, atol=1e-5)
 
