@@ -12,12 +12,18 @@ Pooling = Annotated[
     Field(description="How the steps become one vector; none: they stay, for a fusion of sequences."),
 ]
 
+Halving = Annotated[
+    Literal["pool", "stride"],
+    Field(description="How a stage halves: max pooling, or a convolution at every second place (faster)."),
+]
+
 Blocks = Annotated[Int, Field(ge=1, le=64, description="Residual blocks of each stage.")]
 
 
 class ConvEncoder(Part):
     kind: Literal["conv"] = "conv"
     filters: list[Units] = Field([32, 64, 128], min_length=1, description="Filters of each Conv2D stage.")
+    halving: Halving = "pool"
     units: Units = Field(128, description="Width of the embedding.")
     dropout: Rate = 0.2
 
@@ -110,6 +116,7 @@ class SpectrogramEncoder(Part):
 class ConvRecurrentEncoder(SpectrogramEncoder):
     kind: Literal["conv_recurrent"] = "conv_recurrent"
     filters: list[Units] = Field([16, 32, 64], min_length=1, description="Filters of each Conv2D stage.")
+    halving: Halving = "pool"
     cell: Literal["gru", "lstm"] = "gru"
     units: Units = 64
     bidirectional: bool = False

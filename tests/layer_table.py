@@ -87,6 +87,9 @@ ROWS = [
         noise=0.01,
     ),
     Row(encoders.ConvStages, {"filters": [4, 3]}, (5, 6, 2), (2, 2, 3)),
+    Row(
+        encoders.ConvStages, {"filters": [4, 3], "halving": "stride"}, (9, 6, 2), (3, 2, 3), {"mask": FRAMES}
+    ),
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (6,), (5,)),
     Row(encoders.DenseEncoder, {"units": 5, "layers": 2, "dropout": 0.1}, (3, 2), (5,)),
     Row(encoders.HalvedMask, {"times": 2}, (5,), (2,), dtypes={"inputs": "bool"}, learns=False),

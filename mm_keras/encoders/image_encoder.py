@@ -4,18 +4,19 @@ import math
 
 import keras
 
-from mm_keras.checks import check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import ConvStages
+from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
+from mm_keras.encoders.conv_stages import HALVINGS, ConvStages
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class ImageEncoder(keras.layers.Layer):
-    """Reads an image by stages of convolution and pooling, then one dense layer over the whole map.
+    """Reads an image by stages of convolution that halve it, then one dense layer over the whole map.
 
     Args:
         filters: list of ints > 0. Filters of each 3x3 convolution; each stage halves height and width.
         units: int > 0. Width of the embedding.
         dropout: float in [0, 1). Dropout before and after the dense layer.
+        halving: "pool" or "stride". How a stage of `ConvStages` halves.
 
     Call arguments:
         inputs: float tensor `(B, H, W, C)`, pixels in 0 to 255.
@@ -25,14 +26,15 @@ class ImageEncoder(keras.layers.Layer):
     Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition".
     """
 
-    def __init__(self, filters=(32, 64), units=128, dropout=0.0, **kwargs):
+    def __init__(self, filters=(32, 64), units=128, dropout=0.0, halving="pool", **kwargs):
         super().__init__(**kwargs)
         self.filters = check_positive_ints("ImageEncoder", "filters", filters)
+        self.halving = check_choice("ImageEncoder", "halving", halving, HALVINGS)
         self.units = check_positive_int("ImageEncoder", "units", units)
         self.dropout = check_rate("ImageEncoder", "dropout", dropout)
         dtype = self.dtype_policy
         self.scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype)
-        self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
+        self.stages = ConvStages(self.filters, halving, dtype=dtype, name="stages")
         self.flatten = keras.layers.Flatten(dtype=dtype)
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.dense = keras.layers.Dense(units, activation="relu", dtype=dtype, name="dense")
@@ -54,6 +56,7 @@ class ImageEncoder(keras.layers.Layer):
         return {
             **super().get_config(),
             "filters": self.filters,
+            "halving": self.halving,
             "units": self.units,
             "dropout": self.dropout,
         }

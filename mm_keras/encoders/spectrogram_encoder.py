@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mm_keras.checks import check_choice, check_positive_int, check_positive_ints, check_rank, check_rate
-from mm_keras.encoders.conv_stages import ConvStages
+from mm_keras.encoders.conv_stages import HALVINGS, ConvStages
 from mm_keras.encoders.halved_mask import HalvedMask, keep_first
 from mm_keras.encoders.text_encoder import CELLS, recurrent_layer
 from mm_keras.sequence_pooling import POOLINGS, SequencePooling
@@ -37,6 +37,7 @@ class SpectrogramEncoder(keras.layers.Layer):
         bidirectional: bool. Read both ways.
         dropout: float in [0, 1). Dropout before the recurrent layer and on the embedding.
         pooling: str. What `SequencePooling` makes of the states; "mean_max" doubles their width.
+        halving: "pool" or "stride". How a stage of `ConvStages` halves.
 
     Call arguments:
         inputs: float tensor `(B, T, F)`.
@@ -57,17 +58,19 @@ class SpectrogramEncoder(keras.layers.Layer):
         bidirectional=False,
         dropout=0.0,
         pooling="mean_max",
+        halving="pool",
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = check_positive_ints("SpectrogramEncoder", "filters", filters)
+        self.halving = check_choice("SpectrogramEncoder", "halving", halving, HALVINGS)
         self.units = check_positive_int("SpectrogramEncoder", "units", units)
         self.cell = check_choice("SpectrogramEncoder", "cell", cell, CELLS)
         self.bidirectional = bidirectional
         self.dropout = check_rate("SpectrogramEncoder", "dropout", dropout)
         self.pooling = check_choice("SpectrogramEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
-        self.stages = ConvStages(self.filters, dtype=dtype, name="stages")
+        self.stages = ConvStages(self.filters, halving, dtype=dtype, name="stages")
         self.drop = keras.layers.Dropout(dropout, dtype=dtype)
         self.recurrent = recurrent_layer(
             cell, units, bidirectional, dtype, "recurrent", return_sequences=True
@@ -104,6 +107,7 @@ class SpectrogramEncoder(keras.layers.Layer):
         return {
             **super().get_config(),
             "filters": self.filters,
+            "halving": self.halving,
             "units": self.units,
             "cell": self.cell,
             "bidirectional": self.bidirectional,

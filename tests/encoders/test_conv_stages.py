@@ -20,16 +20,17 @@ def pool(x):
     return x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, -1).max(axis=(2, 4))
 
 
-def test_a_stage_convolves_pools_and_rectifies():
+@pytest.mark.parametrize(("halving", "halve"), [("pool", pool), ("stride", lambda x: x[:, ::2, ::2])])
+def test_a_stage_convolves_halves_and_rectifies(halving, halve):
     random = np.random.default_rng(7)
     x = random.normal(size=(2, 5, 4, 2)).astype("float32")
-    layer = ConvStages([3, 2])
+    layer = ConvStages([3, 2], halving)
     layer.build(x.shape)
     weights = [random.normal(size=weight.shape) for weight in layer.weights]
     layer.set_weights(weights)
     expected = x
     for kernel, bias in (weights[:2], weights[2:]):
-        expected = np.maximum(pool(convolve(expected, kernel, bias)), 0)
+        expected = np.maximum(halve(convolve(expected, kernel, bias)), 0)
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)  # Sums of 27 float32 products.
 
 
@@ -47,3 +48,8 @@ def test_filters_that_are_no_list_are_rejected(filters):
 def test_a_filter_below_one_is_rejected():
     with pytest.raises(ValueError, match=r"`ConvStages` expects `filters\[1\]` .*filters\[1\]=0"):
         ConvStages([4, 0])
+
+
+def test_another_way_of_halving_is_rejected():
+    with pytest.raises(ValueError, match="`ConvStages` expects `halving` in .*Did you mean `stride`"):
+        ConvStages([4], "strides")

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_keras.encoders import SpectrogramEncoder
+from mm_keras.encoders.conv_stages import HALVINGS
 from mm_keras.sequence_pooling import POOLINGS
 
 cells = st.sampled_from(["gru", "lstm"])
@@ -16,9 +17,10 @@ cells = st.sampled_from(["gru", "lstm"])
     bidirectional=st.booleans(),
     cell=cells,
     pooling=st.sampled_from(POOLINGS),
+    halving=st.sampled_from(HALVINGS),
 )
-def test_what_the_mask_hides_changes_nothing(length, behind, bidirectional, cell, pooling):
-    layer = SpectrogramEncoder([3, 2], 4, cell, bidirectional, pooling=pooling)
+def test_what_the_mask_hides_changes_nothing(length, behind, bidirectional, cell, pooling, halving):
+    layer = SpectrogramEncoder([3, 2], 4, cell, bidirectional, pooling=pooling, halving=halving)
     random = np.random.default_rng(length)
     x = random.normal(2, 3, (1, length + behind, 6)).astype("float32")
     mask = np.arange(length + behind)[None] < length
