@@ -24,14 +24,19 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import joblib  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from avmnist_spec import UNIMODAL, benchmark_spec, copy_train_noise, model_names  # noqa: E402
 from fusion_runs import (  # noqa: E402
+    RUNS,
+    SIZE_AND_TIME,
     Figures,
     add_arguments,
     best_first,
     describe,
     make_line,
+    measure,
+    model_of,
     show,
     summarize,
 )
@@ -48,26 +53,28 @@ THEIRS = {
 }
 
 
-def measure_torch(python, folder, models, seeds, epochs):
-    """Returns what `avmnist_torch.py` prints."""
-    command = [python, str(Path(__file__).with_name("avmnist_torch.py")), str(folder), "--models", *models]
-    command += ["--seeds", *map(str, seeds), *(["--epochs", str(epochs)] if epochs else [])]
+def measure_torch(python, folder, name, seed, epochs):
+    """Returns what `avmnist_torch.py` prints of one training."""
+    command = [python, str(Path(__file__).with_name("avmnist_torch.py")), str(folder), "--models", name]
+    command += ["--seeds", str(seed), "--threads", str(joblib.cpu_count())]
+    command += ["--epochs", str(epochs)] if epochs else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["models"][name][0]
 
 
 def make_table(result):
     """Returns the results as Markdown: the modalities alone, the fusions best first, then MultiBench's."""
     ours = {name: summarize(runs) for name, runs in result["models"].items() if runs}
-    theirs = {name: summarize(runs) for name, runs in result.get("torch", {}).get("models", {}).items()}
-    alone = [name for name in UNIMODAL if name in ours]
-    fusions = best_first({name: row for name, row in ours.items() if name not in UNIMODAL})
+    theirs = {name: summarize(runs) for name, runs in result["torch"].items() if runs}
+    alone = [name for name in ours if model_of(name) in UNIMODAL]
+    fusions = best_first({name: row for name, row in ours.items() if name not in alone})
+    titles = ("model", *RUNS, "audio missing", "image missing", *SIZE_AND_TIME)
     lines = [
-        "| model | test accuracy | audio missing | image missing | parameters | s an epoch | s in all |",
-        "|---|---|---|---|---|---|---|",
-        *(make_line(OURS[name], ours[name], (None, None)) for name in alone),
-        *(make_line(f"`{name}`", ours[name], SUBSETS) for name in fusions),
-        *(make_line(f"MultiBench: {THEIRS[name]}", row, (None, None)) for name, row in theirs.items()),
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
+        *(make_line(OURS[model_of(key)], ours[key], (None, None)) for key in alone),
+        *(make_line(f"`{model_of(key)}`", ours[key], SUBSETS) for key in fusions),
+        *(make_line(f"MultiBench: {THEIRS[model_of(key)]}", theirs[key], (None, None)) for key in theirs),
     ]
     return "\n".join([*lines, "", describe(result)]) + "\n"
 
@@ -80,8 +87,6 @@ def read_header(chosen):
         "data": digest,
         "rows": {split: recipe[split] for split in ("train", "validation", "test")},
         "preset": recipe["preset"],
-        "seeds": chosen.seeds,
-        "epochs": chosen.epochs,
         "noise": bool(chosen.noise),
         "tensorflow": tf.__version__,
         "machine": platform.machine(),
@@ -106,13 +111,17 @@ def main():
         figures.measure_all(
             result,
             chosen.models,
-            lambda name, seed: benchmark_spec(name, chosen.folder, seed, noise, chosen.epochs),
+            chosen,
+            lambda name, seed: measure(benchmark_spec(name, chosen.folder, seed, noise, chosen.epochs)),
         )
-    if chosen.torch_python and "torch" not in result:
-        result["torch"] = measure_torch(
-            chosen.torch_python, chosen.folder, chosen.torch_models, chosen.seeds, chosen.epochs
+    if chosen.torch_python:
+        figures.measure_all(
+            result,
+            chosen.torch_models,
+            chosen,
+            lambda name, seed: measure_torch(chosen.torch_python, chosen.folder, name, seed, chosen.epochs),
+            part="torch",
         )
-        figures.save(result)
     show(make_table(result), chosen.readme, "avmnist")
 
 

@@ -17,35 +17,41 @@ SPEC = {
             "kind": "image",
             "size": [28, 28],
             "channels": 1,
-            "encoder": {"kind": "conv", "filters": [8, 16, 16], "units": 32, "dropout": 0.1},
+            "encoder": {
+                "kind": "conv",
+                "filters": [16, 32, 32],
+                "halving": "stride",
+                "units": 32,
+                "dropout": 0.1,
+            },
         },
         "audio": {
             "kind": "audio",
             "rate": 8000,
             "seconds": 1.0,
-            "augment": {"shift": 0.1, "time_mask": 10, "frequency_mask": 6, "masks": 2},
+            "augment": {"shift": 0.1, "time_mask": 4, "frequency_mask": 4},
             "encoder": {
                 "kind": "conv_recurrent",
                 "mel_bins": 40,
-                "hop": 0.0125,
-                "filters": [24, 48, 64],
+                "hop": 0.02,
+                "filters": [32, 64, 64],
+                "halving": "stride",
                 "units": 64,
-                "bidirectional": True,
-                "dropout": 0.3,
+                "dropout": 0.2,
             },
         },
     },
     "outputs": {"label": {"kind": "classification"}},
     "training": {
-        "epochs": 50,
+        "epochs": 30,
         "batch_size": 64,
         "learning_rate": 0.002,
         "patience": 0,
         "strategy": "none",
     },
 }
-FUSION = {"modality_dropout": 0.3, "dropout": 0.2}
-NOISE = {"snr": [-5, 15], "share": 0.5}
+FUSION = {"modality_dropout": 0.2, "dropout": 0.2}
+NOISE = {"snr": [-3, 12], "share": 0.5}
 UNIMODAL = ("image", "audio")
 
 

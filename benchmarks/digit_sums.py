@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, show, task_spec  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, measure, show, task_spec  # noqa: E402
 
 from mm_keras.data.avmnist_files import encode_png, encode_wav  # noqa: E402
 from mm_keras.data.avmnist_sources import RATE, read_mnist, read_recordings  # noqa: E402
@@ -82,12 +82,15 @@ def main():
     add_arguments(parser, list(FUSIONS))
     chosen = parser.parse_args()
     figures = Figures(chosen.output)
-    header = {"task": "digit_sums", "rows": ROWS, "seeds": chosen.seeds, "epochs": chosen.epochs}
+    header = {"task": "digit_sums", "rows": ROWS}
     result = figures.begin(header)
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_rows(Path(folder), chosen.mnist, chosen.fsdd, ROWS)
         figures.measure_all(
-            result, chosen.models, lambda name, seed: sum_spec(name, manifest, seed, chosen.epochs)
+            result,
+            chosen.models,
+            chosen,
+            lambda name, seed: measure(sum_spec(name, manifest, seed, chosen.epochs)),
         )
     show(make_fusion_table(result, SUBSETS), chosen.readme, "digit_sums")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, show, task_spec  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_fusion_table, measure, show, task_spec  # noqa: E402
 
 from mm_keras.fusion import FUSIONS  # noqa: E402
 
@@ -55,11 +55,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(chosen.manifest, Path(folder))
         rows = pd.read_csv(manifest)["split"].value_counts()
-        header = {"task": "easy_vqa", "seeds": chosen.seeds, "epochs": chosen.epochs}
+        header = {"task": "easy_vqa"}
         header["rows"] = {split: int(rows[split]) for split in ("train", "validation", "test")}
         result = figures.begin(header)
         figures.measure_all(
-            result, chosen.models, lambda name, seed: vqa_spec(name, manifest, seed, chosen.epochs)
+            result,
+            chosen.models,
+            chosen,
+            lambda name, seed: measure(vqa_spec(name, manifest, seed, chosen.epochs)),
         )
     show(make_fusion_table(result, SUBSETS), chosen.readme, "easy_vqa")
 

@@ -1,16 +1,21 @@
 """What the benchmarks of fusions share: a training and its figures, kept so that a run goes on; a table."""
 
+import itertools
 import json
-import os
 import statistics
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
+
 from mm_keras.evaluation import evaluate
 from mm_keras.spec_file import make_spec
 from mm_keras.training import train
+
+RUNS = ("epochs", "seeds", "test accuracy")
+SIZE_AND_TIME = ("parameters", "s an epoch", "s in all")
 
 
 def task_spec(name, manifest, modalities, fusion, training):
@@ -57,6 +62,8 @@ def summarize(runs):
     accuracies = [run["test_accuracy"] for run in runs]
     subsets = [run["test_subsets"] for run in runs if "test_subsets" in run]
     return {
+        "seeds": len(runs),
+        "epochs": runs[0]["epochs"],
         "mean": statistics.mean(accuracies),
         "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         "subsets": {key: statistics.mean(found[key] for found in subsets) for key in subsets[0]}
@@ -68,19 +75,33 @@ def summarize(runs):
     }
 
 
+def model_of(key):
+    """Returns the name of the model whose runs stand under a key."""
+    return key.split(",")[0]
+
+
 def best_first(models):
     """Returns the names of summarised models, the highest accuracy first."""
     return sorted(models, key=lambda name: -models[name]["mean"])
 
 
 def make_line(title, row, subsets):
-    """Returns a line of a table: accuracies, with named subsets too (None: an empty cell), size, times."""
+    """Returns a line of a table; `subsets` are the names of those it shows, None for an empty cell."""
     accuracy = f"{100 * row['mean']:.1f}"
     if row["deviation"] is not None:
         accuracy += f" ± {100 * row['deviation']:.1f}"
     alone = [f"{100 * row['subsets'][key]:.1f} %" if key else "" for key in subsets]
     times = [f"{row['epoch_seconds']:.1f}", f"{row['fit_seconds']:.0f}"]
-    return "| " + " | ".join([title, f"{accuracy} %", *alone, f"{row['parameters']:,}", *times]) + " |"
+    cells = [
+        title,
+        f"{row['epochs']}",
+        f"{row['seeds']}",
+        f"{accuracy} %",
+        *alone,
+        f"{row['parameters']:,}",
+        *times,
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def make_fusion_table(result, subsets):
@@ -91,18 +112,20 @@ def make_fusion_table(result, subsets):
         subsets: dict, title of a column -> names of the modalities that are left, joined by "+".
     """
     models = {name: summarize(runs) for name, runs in result["models"].items() if runs}
-    titles = ["fusion", "test accuracy", *subsets, "parameters", "s an epoch", "s in all"]
+    titles = ["fusion", *RUNS, *subsets, *SIZE_AND_TIME]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += [make_line(f"`{name}`", models[name], list(subsets.values())) for name in best_first(models)]
+    lines += [
+        make_line(f"`{model_of(name)}`", models[name], list(subsets.values())) for name in best_first(models)
+    ]
     return "\n".join([*lines, "", describe(result)]) + "\n"
 
 
 def describe(result):
     """Returns the sentence on what a table was measured on."""
     rows = ", ".join(f"{count:,} {split}" for split, count in result["rows"].items())
-    seeds = ", ".join(map(str, result["seeds"]))
     preset = f"preset {result['preset']}; " if "preset" in result else ""
-    return f"{rows}; {preset}seeds {seeds}; {result['cores']} cores."
+    cores = "one core" if result["cores"] == 1 else f"{result['cores']} cores"
+    return f"{rows}; {preset}{cores}."
 
 
 @dataclass(frozen=True)
@@ -113,26 +136,28 @@ class Figures:
 
     def begin(self, header):
         """Returns the result of the same benchmark that was stopped, or a new one with this header."""
-        header = {**header, "cores": os.cpu_count()}
+        header = {**header, "cores": joblib.cpu_count()}
         if self.path and self.path.is_file():
             before = json.loads(self.path.read_text(encoding="utf-8"))
             different = [key for key, value in header.items() if before.get(key) != value]
             if different:
                 sys.exit(f"{self.path} is of another benchmark ({', '.join(different)}): name another file.")
             return before
-        return {**header, "models": {}}
+        return {**header, "models": {}, "torch": {}}
 
     def save(self, result):
         if self.path:
             self.path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
-    def measure_all(self, result, names, make_spec):
-        """Adds the runs that lack: each name with each seed of the result, `make_spec(name, seed)` each."""
-        for name in names:
-            runs = result["models"].setdefault(name, [])
-            for seed in result["seeds"][len(runs) :]:
-                runs.append(measure(make_spec(name, seed)))
-                print(f"{name}: {runs[-1]}", flush=True)
+    def measure_all(self, result, names, chosen, measure, part="models"):
+        """Adds the runs that a part of the result lacks: `measure(name, seed)` of each chosen one."""
+        for seed, name in itertools.product(chosen.seeds, names):
+            # Runs of other epochs than the spec's have a line of their own.
+            key = f"{name}, {chosen.epochs} epochs" if chosen.epochs else name
+            runs = result[part].setdefault(key, [])
+            if seed not in [run["seed"] for run in runs]:
+                runs.append(measure(name, seed))
+                print(f"{key}: {runs[-1]}", flush=True)
                 self.save(result)
 
 
@@ -141,7 +166,9 @@ def add_arguments(parser, names):
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
     parser.add_argument("--epochs", type=int, help="instead of the spec's")
-    parser.add_argument("--output", type=Path, help="JSON file for all figures, from which a run goes on")
+    parser.add_argument(
+        "--output", type=Path, help="JSON file for all figures: what it has is not measured again"
+    )
     parser.add_argument("--readme", type=Path, help="file whose table is written anew")
 
 

@@ -36,13 +36,13 @@ def specs(monkeypatch):
 
 
 def run_of(accuracy, subsets=None, **changed):
-    figures = {"parameters": 1000, "epoch_seconds": 2.0, "fit_seconds": 80.0, **changed}
+    figures = {"epochs": 30, "parameters": 1000, "epoch_seconds": 2.0, "fit_seconds": 80.0, **changed}
     return {"seed": 1, "test_accuracy": accuracy, **figures, **({"test_subsets": subsets} if subsets else {})}
 
 
 def result_of(models, **changed):
     rows = {"train": 6000, "validation": 1000, "test": 2000}
-    figures = {"rows": rows, "preset": 4, "seeds": [7, 8], "cores": 2, "models": models}
+    figures = {"rows": rows, "preset": 4, "torch": {}, "cores": 2, "models": models}
     return {**figures, **changed}
 
 
@@ -79,21 +79,24 @@ def test_the_table_has_means_deviations_and_the_best_fusion_first(benchmark):
     models = {
         "audio": [run_of(0.8), run_of(0.82)],
         "gated": [run_of(0.90, subsets), run_of(0.92, subsets)],
-        "concatenate": [run_of(0.95, subsets), run_of(0.95, {**subsets, "audio": 0.7})],
+        "concatenate, 90 epochs": [
+            run_of(0.95, subsets, epochs=90),
+            run_of(0.95, {**subsets, "audio": 0.7}),
+        ],
         "film": [],  # Stopped before its first run ended.
     }
-    theirs = {"torch": "2", "models": {"late": [run_of(0.9, parameters=260922), run_of(0.9)]}}
+    theirs = {"late": [run_of(0.9, parameters=260922), run_of(0.9)]}
     table = benchmark.make_table(result_of(models, torch=theirs))
     lines = table.splitlines()
-    assert lines[2] == "| audio alone | 81.0 ± 1.4 % |  |  | 1,000 | 2.0 | 80 |"
-    assert lines[3] == "| `concatenate` | 95.0 ± 0.0 % | 60.0 % | 75.0 % | 1,000 | 2.0 | 80 |"
-    assert lines[4] == "| `gated` | 91.0 ± 1.4 % | 60.0 % | 80.0 % | 1,000 | 2.0 | 80 |"
-    assert lines[5].startswith("| MultiBench: late fusion | 90.0 ± 0.0 % |  |  | 260,922 |")
-    assert "6,000 train, 1,000 validation, 2,000 test; preset 4; seeds 7, 8; 2 cores." in lines[-1]
+    assert lines[2] == "| audio alone | 30 | 2 | 81.0 ± 1.4 % |  |  | 1,000 | 2.0 | 80 |"
+    assert lines[3] == "| `concatenate` | 90 | 2 | 95.0 ± 0.0 % | 60.0 % | 75.0 % | 1,000 | 2.0 | 80 |"
+    assert lines[4] == "| `gated` | 30 | 2 | 91.0 ± 1.4 % | 60.0 % | 80.0 % | 1,000 | 2.0 | 80 |"
+    assert lines[5].startswith("| MultiBench: late fusion | 30 | 2 | 90.0 ± 0.0 % |  |  | 260,922 |")
+    assert "6,000 train, 1,000 validation, 2,000 test; preset 4; 2 cores." in lines[-1]
 
 
 def test_one_seed_has_no_deviation(benchmark):
-    assert "| audio alone | 80.0 % |" in benchmark.make_table(result_of({"audio": [run_of(0.8)]}))
+    assert "| audio alone | 30 | 1 | 80.0 % |" in benchmark.make_table(result_of({"audio": [run_of(0.8)]}))
 
 
 @pytest.mark.slow
@@ -107,7 +110,7 @@ def test_a_small_benchmark_writes_its_figures_and_its_table(benchmark, built, tm
     benchmark.main()
     figures = json.loads(output.read_text())
     assert (figures["rows"], figures["noise"]) == ({"train": 32, "validation": 8, "test": 10}, True)
-    (found,) = figures["models"]["concatenate"]
+    (found,) = figures["models"]["concatenate, 1 epochs"]
     assert (found["seed"], found["epochs"]) == (1, 1)
     assert found["test_subsets"].keys() == {"audio", "image", "audio+image"}
     assert found["test_subsets"]["audio+image"] == found["test_accuracy"]

@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,51 +25,58 @@ def load(monkeypatch):
 
 
 @pytest.fixture
-def runs(load, monkeypatch):
-    """The module, with trainings that give their seed back."""
-    module = load("fusion_runs")
-    monkeypatch.setattr(module, "measure", lambda spec: {"seed": spec[1]})
-    return module
+def runs(load):
+    return load("fusion_runs")
 
 
 def test_a_stopped_benchmark_goes_on_with_the_runs_that_lack(runs, tmp_path):
     figures = runs.Figures(tmp_path / "figures.json")
-    result = figures.begin({"task": "sums", "seeds": [1, 2]})
-    figures.measure_all(result, ["a"], lambda *spec: spec)
-    result["models"]["a"].pop()
-    figures.save(result)
-    again = figures.begin({"task": "sums", "seeds": [1, 2]})
     asked = []
-    figures.measure_all(again, ["a", "b"], lambda *spec: asked.append(spec) or spec)
-    assert asked == [("a", 2), ("b", 1), ("b", 2)]
-    kept = json.loads(figures.path.read_text())["models"]
-    assert {name: [run["seed"] for run in found] for name, found in kept.items()} == {
-        "a": [1, 2],
-        "b": [1, 2],
-    }
+
+    def chosen(seeds, epochs=None):
+        return SimpleNamespace(seeds=seeds, epochs=epochs)
+
+    def measure(name, seed):
+        asked.append((name, seed))
+        return {"seed": seed}
+
+    figures.measure_all(figures.begin({"task": "sums"}), ["a"], chosen([2]), measure)
+    figures.measure_all(figures.begin({"task": "sums"}), ["a", "b"], chosen([1, 2]), measure)
+    figures.measure_all(figures.begin({"task": "sums"}), ["b"], chosen([2], 90), measure, part="torch")
+    assert asked == [("a", 2), ("a", 1), ("b", 1), ("b", 2), ("b", 2)]
+    kept = json.loads(figures.path.read_text())
+    assert kept["models"] == {"a": [{"seed": 2}, {"seed": 1}], "b": [{"seed": 1}, {"seed": 2}]}
+    assert kept["torch"] == {"b, 90 epochs": [{"seed": 2}]}
 
 
 def test_figures_of_another_benchmark_are_not_mixed_in(runs, tmp_path):
     figures = runs.Figures(tmp_path / "figures.json")
-    figures.save(figures.begin({"task": "sums", "seeds": [1]}))
-    with pytest.raises(SystemExit, match=r"of another benchmark \(seeds\): name another file"):
-        figures.begin({"task": "sums", "seeds": [2]})
+    figures.save(figures.begin({"task": "sums", "rows": 1}))
+    with pytest.raises(SystemExit, match=r"of another benchmark \(rows\): name another file"):
+        figures.begin({"task": "sums", "rows": 2})
 
 
 def test_the_table_has_the_best_fusion_first(load):
     subsets = {"image": 0.25, "text": 0.5}
-    run = {"parameters": 1234, "epoch_seconds": 1.5, "fit_seconds": 30.0, "test_subsets": subsets}
+    run = {
+        "epochs": 30,
+        "parameters": 1234,
+        "epoch_seconds": 1.5,
+        "fit_seconds": 30.0,
+        "test_subsets": subsets,
+    }
     models = {
         "concatenate": [{**run, "test_accuracy": 0.9}],
         "film": [],
         "tensor": [{**run, "test_accuracy": 0.94}, {**run, "test_accuracy": 0.96}],
     }
-    result = {"models": models, "rows": {"train": 5000, "test": 10}, "seeds": [7, 8], "cores": 2}
+    result = {"models": models, "rows": {"train": 5000, "test": 10}, "cores": 2}
     lines = load("fusion_runs").make_fusion_table(result, {"question missing": "image"}).splitlines()
-    assert lines[0] == "| fusion | test accuracy | question missing | parameters | s an epoch | s in all |"
-    assert lines[2] == "| `tensor` | 95.0 ± 1.4 % | 25.0 % | 1,234 | 1.5 | 30 |"
-    assert lines[3] == "| `concatenate` | 90.0 % | 25.0 % | 1,234 | 1.5 | 30 |"
-    assert lines[-1] == "5,000 train, 10 test; seeds 7, 8; 2 cores."
+    titles = ["fusion", "epochs", "seeds", "test accuracy", "question missing", "parameters"]
+    assert lines[0] == "| " + " | ".join([*titles, "s an epoch", "s in all"]) + " |"
+    assert lines[2] == "| `tensor` | 30 | 2 | 95.0 ± 1.4 % | 25.0 % | 1,234 | 1.5 | 30 |"
+    assert lines[3] == "| `concatenate` | 30 | 1 | 90.0 % | 25.0 % | 1,234 | 1.5 | 30 |"
+    assert lines[-1] == "5,000 train, 10 test; 2 cores."
 
 
 def test_a_table_replaces_what_is_between_the_marks_alone(load, tmp_path):
