@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.strategy import make_strategy
-from mm_keras.training import build_for_fit
 
 BATCH = 2
 SINGLE = "inputs"
@@ -43,7 +42,8 @@ def assert_layer(
         dtypes: dict, name of an input -> dtype, "float32" where none is given. A single tensor is named
             "inputs". Integers are drawn from 1 to 4.
         noise: float > 0. Deviation of what is added to each trainable weight.
-        devices: 1 or 2. Logical devices that share the training step; its graph is built for each.
+        devices: 1 or 2. Logical devices that share the training step, whose graph is built for each; 1 runs
+            it eagerly, without a graph.
         learns: bool. False leaves out gradients and the training step, for a layer that gives booleans.
 
     On another backend than TensorFlow: configuration, shapes, precision, `.keras` file and one training step.
@@ -193,9 +193,7 @@ class LayerCase:
                 self._compile(model)
         else:
             model = self._model()
-            self._compile(model)
-            if ON_TENSORFLOW:
-                build_for_fit(model, tf.data.Dataset.from_tensors((self._tensors(), self.outputs)))
+            self._compile(model, run_eagerly=devices == 1)
         before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
         targets = {name: self._draw(array.shape, "float32") for name, array in self.outputs.items()}
         history = model.fit(self._tensors(), targets, batch_size=BATCH, epochs=1, verbose=0)
@@ -220,9 +218,10 @@ class LayerCase:
         clone.set_weights(self.layer.get_weights())
         return model
 
-    def _compile(self, model):
+    def _compile(self, model, run_eagerly=False):
         losses = dict.fromkeys(self.outputs, "mse")
-        model.compile(keras.optimizers.SGD(0.01), loss=losses, jit_compile=False)
+        optimizer = keras.optimizers.SGD(0.01)
+        model.compile(optimizer, loss=losses, jit_compile=False, run_eagerly=run_eagerly)
 
     def _with_same_weights(self, layer, tensors):
         self._apply(layer, tensors)

@@ -108,7 +108,12 @@ ROWS = [
         dtypes={"inputs": "int32"},
         slow=True,
     ),
-    Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
+    Row(
+        encoders.ImageEncoder,
+        {"filters": [4, 3], "units": 9, "dropout": 0.1, "halving": "stride"},
+        (6, 5, 3),
+        (9,),
+    ),
     *(
         Row(
             encoders.ResidualBlock,
@@ -158,7 +163,7 @@ ROWS = [
     ),
     Row(
         encoders.SpectrogramEncoder,
-        {"filters": [2, 3], **_recurrent("gru", True, "mean_max")},
+        {"filters": [2, 3], **_recurrent("gru", True, "mean_max"), "halving": "stride"},
         (9, 5),
         (12,),
         {"mask": FRAMES},

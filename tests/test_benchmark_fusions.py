@@ -12,6 +12,7 @@ import tiny_avmnist
 from PIL import Image
 from scipy.io import wavfile
 
+from mm_keras.data.manifest import load_manifest
 from mm_keras.fusion import FUSIONS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -102,14 +103,20 @@ def test_every_fusion_has_the_same_encoders_and_budget(load, module, make):
 
 
 def test_whole_images_of_train_are_held_out(load, tmp_path):
-    lines = [f"images_train/{i}.png,what,blue,train" for i in range(20) for _ in range(2)]
+    lines = [f"images_train/{i}.png,what,{answer},train" for i in range(20) for answer in ("blue", "red")]
     lines += [f"images_test/{i}.png,what,red,test" for i in range(20)]
     (tmp_path / "manifest.csv").write_text("\n".join(["image,text,label,split", *lines]) + "\n")
+    for name in {line.split(",")[0] for line in lines}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / name)
     (tmp_path / "out").mkdir()
-    table = pd.read_csv(load("easy_vqa").write_manifest(tmp_path / "manifest.csv", tmp_path / "out"))
+    path = load("easy_vqa").write_manifest(tmp_path / "manifest.csv", tmp_path / "out")
+    table = pd.read_csv(path)
+    spec = load("easy_vqa").vqa_spec("concatenate", path, 7)
+    assert [row for row in load_manifest(spec).findings if row.severity == "error"] == []
     assert table["split"].value_counts().to_dict() == {"train": 36, "test": 20, "validation": 4}
     held_out = table.loc[table["split"] == "validation", "image"]
-    assert set(held_out) == {str(tmp_path / f"images_train/{i}.png") for i in (0, 10)}
+    assert set(held_out) == {f"images_train/{i}.png" for i in (0, 10)}
 
 
 def test_a_sum_is_of_the_digits_in_its_files_and_no_split_shares_one(load, tmp_path):
