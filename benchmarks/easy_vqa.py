@@ -47,7 +47,7 @@ def vqa_spec(name, manifest, seed, epochs=None):
         "text": {"kind": "text", "encoder": text},
     }
     fusion = {"modality_dropout": 0.05, "dropout": 0.0}
-    training = {"epochs": epochs or 15, "batch_size": 128, "learning_rate": 0.002, "seed": seed}
+    training = {"epochs": epochs or 10, "batch_size": 128, "learning_rate": 0.002, "seed": seed}
     return task_spec(name, manifest, modalities, fusion, training)
 
 
