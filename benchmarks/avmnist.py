@@ -35,6 +35,7 @@ from fusion_runs import (  # noqa: E402
     add_arguments,
     best_first,
     describe,
+    make_head,
     make_line,
     measure,
     model_of,
@@ -66,13 +67,11 @@ def measure_torch(python, folder, name, seed, epochs):
 def make_table(result):
     """Returns the results as Markdown: the modalities alone, the fusions best first, then MultiBench's."""
     ours = {name: summarize(runs) for name, runs in result["models"].items() if runs}
-    theirs = {name: summarize(runs) for name, runs in result["torch"].items() if runs}
+    theirs = {name: summarize(runs) for name, runs in result.get("torch", {}).items() if runs}
     alone = [name for name in ours if model_of(name) in UNIMODAL]
     fusions = best_first({name: row for name, row in ours.items() if name not in alone})
-    titles = ("model", *RUNS, "audio missing", "image missing", *SIZE_AND_TIME)
     lines = [
-        "| " + " | ".join(titles) + " |",
-        "|" + "---|" * len(titles),
+        *make_head(["model", *RUNS, "audio missing", "image missing", *SIZE_AND_TIME]),
         *(make_line(OURS[model_of(key)], ours[key], (None, None)) for key in alone),
         *(make_line(f"`{model_of(key)}`", ours[key], SUBSETS) for key in fusions),
         *(make_line(f"MultiBench: {THEIRS[model_of(key)]}", theirs[key], (None, None)) for key in theirs),

@@ -85,6 +85,11 @@ def best_first(models):
     return sorted(models, key=lambda name: -models[name]["mean"])
 
 
+def make_head(titles):
+    """Returns the two lines with which a table begins."""
+    return [_join(titles), "|" + "---|" * len(titles)]
+
+
 def make_line(title, row, subsets):
     """Returns a line of a table; `subsets` are the names of those it shows, None for an empty cell."""
     accuracy = f"{100 * row['mean']:.1f}"
@@ -92,15 +97,11 @@ def make_line(title, row, subsets):
         accuracy += f" ± {100 * row['deviation']:.1f}"
     alone = [f"{100 * row['subsets'][key]:.1f} %" if key else "" for key in subsets]
     times = [f"{row['epoch_seconds']:.1f}", f"{row['fit_seconds']:.0f}"]
-    cells = [
-        title,
-        f"{row['epochs']}",
-        f"{row['seeds']}",
-        f"{accuracy} %",
-        *alone,
-        f"{row['parameters']:,}",
-        *times,
-    ]
+    runs = [str(row["epochs"]), str(row["seeds"]), f"{accuracy} %"]
+    return _join([title, *runs, *alone, f"{row['parameters']:,}", *times])
+
+
+def _join(cells):
     return "| " + " | ".join(cells) + " |"
 
 
@@ -112,11 +113,9 @@ def make_fusion_table(result, subsets):
         subsets: dict, title of a column -> names of the modalities that are left, joined by "+".
     """
     models = {name: summarize(runs) for name, runs in result["models"].items() if runs}
-    titles = ["fusion", *RUNS, *subsets, *SIZE_AND_TIME]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += [
-        make_line(f"`{model_of(name)}`", models[name], list(subsets.values())) for name in best_first(models)
-    ]
+    lines = make_head(["fusion", *RUNS, *subsets, *SIZE_AND_TIME])
+    shown = list(subsets.values())
+    lines += [make_line(f"`{model_of(key)}`", models[key], shown) for key in best_first(models)]
     return "\n".join([*lines, "", describe(result)]) + "\n"
 
 
@@ -143,7 +142,7 @@ class Figures:
             if different:
                 sys.exit(f"{self.path} is of another benchmark ({', '.join(different)}): name another file.")
             return before
-        return {**header, "models": {}, "torch": {}}
+        return {**header, "models": {}}
 
     def save(self, result):
         if self.path:
@@ -154,7 +153,7 @@ class Figures:
         for seed, name in itertools.product(chosen.seeds, names):
             # Runs of other epochs than the spec's have a line of their own.
             key = f"{name}, {chosen.epochs} epochs" if chosen.epochs else name
-            runs = result[part].setdefault(key, [])
+            runs = result.setdefault(part, {}).setdefault(key, [])
             if seed not in [run["seed"] for run in runs]:
                 runs.append(measure(name, seed))
                 print(f"{key}: {runs[-1]}", flush=True)

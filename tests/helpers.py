@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.strategy import make_strategy
+from mm_keras.training import build_for_fit
 
 BATCH = 2
 SINGLE = "inputs"
@@ -42,8 +43,7 @@ def assert_layer(
         dtypes: dict, name of an input -> dtype, "float32" where none is given. A single tensor is named
             "inputs". Integers are drawn from 1 to 4.
         noise: float > 0. Deviation of what is added to each trainable weight.
-        devices: 1 or 2. Logical devices that share the training step, whose graph is built for each; 1 runs
-            it eagerly, without a graph.
+        devices: 1 or 2. Logical devices that share the training step; its graph is built for each.
         learns: bool. False leaves out gradients and the training step, for a layer that gives booleans.
 
     On another backend than TensorFlow: configuration, shapes, precision, `.keras` file and one training step.
@@ -193,7 +193,9 @@ class LayerCase:
                 self._compile(model)
         else:
             model = self._model()
-            self._compile(model, run_eagerly=devices == 1)
+            self._compile(model)
+            if ON_TENSORFLOW:
+                build_for_fit(model, tf.data.Dataset.from_tensors((self._tensors(), self.outputs)))
         before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
         targets = {name: self._draw(array.shape, "float32") for name, array in self.outputs.items()}
         history = model.fit(self._tensors(), targets, batch_size=BATCH, epochs=1, verbose=0)
@@ -218,10 +220,9 @@ class LayerCase:
         clone.set_weights(self.layer.get_weights())
         return model
 
-    def _compile(self, model, run_eagerly=False):
+    def _compile(self, model):
         losses = dict.fromkeys(self.outputs, "mse")
-        optimizer = keras.optimizers.SGD(0.01)
-        model.compile(optimizer, loss=losses, jit_compile=False, run_eagerly=run_eagerly)
+        model.compile(keras.optimizers.SGD(0.01), loss=losses, jit_compile=False)
 
     def _with_same_weights(self, layer, tensors):
         self._apply(layer, tensors)

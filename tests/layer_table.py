@@ -108,6 +108,7 @@ ROWS = [
         dtypes={"inputs": "int32"},
         slow=True,
     ),
+    Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
     Row(
         encoders.ImageEncoder,
         {"filters": [4, 3], "units": 9, "dropout": 0.1, "halving": "stride"},
@@ -161,13 +162,16 @@ ROWS = [
             ("gru", True, "mean_max", 12),
         )
     ),
-    Row(
-        encoders.SpectrogramEncoder,
-        {"filters": [2, 3], **_recurrent("gru", True, "mean_max"), "halving": "stride"},
-        (9, 5),
-        (12,),
-        {"mask": FRAMES},
-        slow=True,
+    *(
+        Row(
+            encoders.SpectrogramEncoder,
+            {"filters": [2, 3], **_recurrent("gru", True, "mean_max"), "halving": halving},
+            (9, 5),
+            (12,),
+            {"mask": FRAMES},
+            slow=True,
+        )
+        for halving in ("pool", "stride")
     ),
     Row(
         encoders.SpectrogramMask,

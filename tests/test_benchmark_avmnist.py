@@ -42,7 +42,7 @@ def run_of(accuracy, subsets=None, **changed):
 
 def result_of(models, **changed):
     rows = {"train": 6000, "validation": 1000, "test": 2000}
-    figures = {"rows": rows, "preset": 4, "torch": {}, "cores": 2, "models": models}
+    figures = {"rows": rows, "preset": 4, "cores": 2, "models": models}
     return {**figures, **changed}
 
 

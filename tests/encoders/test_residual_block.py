@@ -30,9 +30,8 @@ def test_a_block_follows_the_formula(filters, halve):
     kept = x
     if halve or filters != 2:
         kept = first[:, ::step, ::step] @ w["shortcut/kernel"][0, 0] + w["shortcut/bias"]
-    np.testing.assert_allclose(
-        layer(x), kept + w["gamma"] * y, rtol=1e-4, atol=1e-4
-    )  # Sums of 27 float32 products.
+    expected = kept + w["gamma"] * y
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)  # Sums of 27 float32 products.
 
 
 def test_a_new_block_passes_on_what_it_gets_and_learns():
