@@ -35,6 +35,7 @@ from fusion_runs import (  # noqa: E402
     add_arguments,
     best_first,
     describe,
+    existing,
     make_head,
     make_line,
     measure,
@@ -53,6 +54,26 @@ THEIRS = {
     "low_rank_published": "low-rank, as published",
     "multiplicative": "multiplicative",
 }
+
+
+def built_folder(text):
+    """Returns the path of an AV-MNIST-R that an argument names."""
+    return existing(Path(text) / "recipe.json").parent
+
+
+def python_with_torch(path):
+    """Returns the path of a Python that `avmnist_torch.py` runs in."""
+    try:
+        done = subprocess.run([path, "-c", "import numpy, PIL, torch"], stderr=subprocess.PIPE, text=True)
+        fault = done.stderr.strip().splitlines()[-1] if done.returncode else None
+    except OSError as error:
+        fault = error.strerror
+    if fault:
+        raise argparse.ArgumentTypeError(
+            f"expects a Python with torch, numpy and pillow. Received: {path} ({fault}). "
+            "Install them: python -m pip install torch==2.13.0 numpy pillow"
+        )
+    return path
 
 
 def measure_torch(python, folder, name, seed, epochs):
@@ -97,10 +118,10 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="what `mm-keras data avmnist` wrote")
+    parser.add_argument("folder", type=built_folder, help="what `mm-keras data avmnist` wrote")
     add_arguments(parser, model_names())
-    parser.add_argument("--noise", type=Path, help="the folder of noises that the data were built from")
-    parser.add_argument("--torch-python", help="a Python with torch and Pillow, for MultiBench's models")
+    parser.add_argument("--noise", type=existing, help="the folder of noises that the data were built from")
+    parser.add_argument("--torch-python", type=python_with_torch, help="a Python for MultiBench's models")
     parser.add_argument("--torch-models", nargs="+", choices=THEIRS, default=TORCH_MODELS)
     chosen = parser.parse_args()
     chosen.folder = chosen.folder.resolve()

@@ -2,7 +2,7 @@
 
     python benchmarks/avmnist_torch.py avmnist --models late low_rank --seeds 7 8 9
 
-`avmnist.py` runs this in a process of its own; its Python needs `pip install torch==2.13.0 pillow`. The
+`avmnist.py` runs this in a process of its own; its Python needs `pip install torch==2.13.0 numpy pillow`. The
 folder is built with `--spectrogram`. Each model has the sizes, optimiser and epochs of its script in
 github.com/pliang279/MultiBench, examples/multimedia/, and keeps the epoch that was best on validation:
 

@@ -16,7 +16,15 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Off by default on CPUs wi
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, measure, show, task_spec  # noqa: E402
+from fusion_runs import (  # noqa: E402
+    Figures,
+    add_arguments,
+    existing,
+    make_fusion_table,
+    measure,
+    show,
+    task_spec,
+)
 
 from mm_keras.data.avmnist_files import encode_png, encode_wav  # noqa: E402
 from mm_keras.data.avmnist_sources import RATE, read_mnist, read_recordings  # noqa: E402
@@ -85,8 +93,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mnist", type=Path, required=True, help="MNIST's four idx files, plain or .gz")
-    parser.add_argument("--fsdd", type=Path, required=True, help="recordings {digit}_{speaker}_{take}.wav")
+    parser.add_argument("--mnist", type=existing, required=True, help="MNIST's four idx files, plain or .gz")
+    parser.add_argument("--fsdd", type=existing, required=True, help="recordings digit_speaker_take.wav")
     add_arguments(parser, list(FUSIONS))
     chosen = parser.parse_args()
     figures = Figures(chosen.output)

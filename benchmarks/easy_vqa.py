@@ -16,7 +16,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Off by default on CPUs without AVX-512.
 
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_fusion_table, measure, show, task_spec  # noqa: E402
+from fusion_runs import (  # noqa: E402
+    Figures,
+    add_arguments,
+    existing,
+    make_fusion_table,
+    measure,
+    show,
+    task_spec,
+)
 
 from mm_keras.fusion import FUSIONS  # noqa: E402
 
@@ -55,7 +63,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("manifest", type=Path)
+    parser.add_argument("manifest", type=existing)
     add_arguments(parser, list(FUSIONS))
     chosen = parser.parse_args()
     figures = Figures(chosen.output)

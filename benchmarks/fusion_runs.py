@@ -1,5 +1,6 @@
 """What the benchmarks of fusions share: a training and its figures, kept so that a run goes on; a table."""
 
+import argparse
 import itertools
 import json
 import statistics
@@ -160,6 +161,13 @@ class Figures:
                 self.save(result)
 
 
+def existing(path):
+    """Returns the Path of a file or folder that an argument names."""
+    if not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"expects a file or folder that is there. Received: {path}")
+    return Path(path)
+
+
 def add_arguments(parser, names):
     """Adds the options that every benchmark of fusions has."""
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
@@ -168,7 +176,7 @@ def add_arguments(parser, names):
     parser.add_argument(
         "--output", type=Path, help="JSON file for all figures: what it has is not measured again"
     )
-    parser.add_argument("--readme", type=Path, help="file whose table is written anew")
+    parser.add_argument("--readme", type=existing, help="file whose table is written anew")
 
 
 def show(table, readme, name):

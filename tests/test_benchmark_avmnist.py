@@ -99,6 +99,26 @@ def test_one_seed_has_no_deviation(benchmark):
     assert "| audio alone | 30 | 1 | 80.0 % |" in benchmark.make_table(result_of({"audio": [run_of(0.8)]}))
 
 
+def test_what_is_not_there_is_named_before_anything_is_trained(
+    benchmark, built, tmp_path, monkeypatch, capsys
+):
+    folder = str(built[0])
+    half = tmp_path / "python"
+    half.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2\nexit 1\n")
+    half.chmod(0o755)
+    for arguments, words in (
+        ([str(tmp_path / "none")], "argument folder: expects a file or folder that is there. Received: "),
+        ([folder, "--noise", str(tmp_path / "none")], "argument --noise: expects a file or folder"),
+        ([folder, "--torch-python", str(tmp_path / "none")], "(No such file or directory). "),
+        ([folder, "--torch-python", str(half)], "(ModuleNotFoundError: No module named 'torch'). "),
+    ):
+        monkeypatch.setattr(sys, "argv", ["avmnist.py", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            benchmark.main()
+        assert stopped.value.code == 2
+        assert words in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.slow
 def test_a_small_benchmark_writes_its_figures_and_its_table(benchmark, built, tmp_path, monkeypatch):
     folder, sources = built
