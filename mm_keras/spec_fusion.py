@@ -171,16 +171,16 @@ class CrossAttentionFusion(AttentionFusion):
 class BottleneckFusion(AttentionFusion):
     kind: Literal["bottleneck"]
     layers: Int = Field(2, ge=1, le=64, description="Blocks of each modality.")
-    fusion_layer: Int = Field(1, ge=0, description="First block that fuses, counted from 0.")
+    fusion_layer: Int = Field(0, ge=0, description="First block that fuses, counted from 0.")
     bottlenecks: Int = Field(4, ge=1, le=4096, description="Tokens that the modalities share.")
 
-    @model_validator(mode="after")
-    def _fuse_at_last(self):
-        if self.fusion_layer >= self.layers:
+    def check_modalities(self, modalities):
+        super().check_modalities(modalities)
+        if self.fusion_layer > self.layers - 2:
+            expected = "at most `layers` - 2: what one block writes of a modality the next reads in another"
             received = f"fusion_layer={self.fusion_layer}, layers={self.layers}"
-            fix = f"Such as `fusion_layer: {self.layers - 1}`, which fuses in the last block alone."
-            raise Conflict(("fusion_layer",), "less than `layers`", received, fix)
-        return self
+            fix = f"Such as `fusion_layer: 0` and `layers: {max(2, self.layers)}`."
+            raise Conflict(("fusion", "fusion_layer"), expected, received, fix)
 
 
 class RegisteredFusion(Fusion):

@@ -91,9 +91,14 @@ def test_the_spec_refuses_one_modality_where_the_layer_does(part):
             "`fusion.num_heads` expects a divisor of `units`. Received: num_heads=4, units=6. Change one",
         ),
         (
-            {"kind": "bottleneck", "layers": 3, "fusion_layer": 3},
-            "`fusion.fusion_layer` expects less than `layers`. Received: fusion_layer=3, layers=3. "
-            "Such as `fusion_layer: 2`, which fuses in the last block alone.",
+            {"kind": "bottleneck", "layers": 3, "fusion_layer": 2},
+            "`fusion.fusion_layer` expects at most `layers` - 2: what one block writes of a modality the "
+            "next reads in another. Received: fusion_layer=2, layers=3. "
+            "Such as `fusion_layer: 0` and `layers: 3`.",
+        ),
+        (
+            {"kind": "bottleneck", "layers": 1},
+            "Received: fusion_layer=0, layers=1. Such as `fusion_layer: 0` and `layers: 2`.",
         ),
         (
             {"kind": "gated", "modality_dropout": {"image": 0.3, "txt": 0.1}},

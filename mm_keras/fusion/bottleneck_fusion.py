@@ -11,9 +11,11 @@ from mm_keras.checks import check_division, check_modalities, check_positive_int
 class BottleneckFusion(keras.layers.Layer):
     """Passes each modality through transformer blocks of its own that share `bottlenecks` tokens.
 
-    Each sequence is projected to `units`, gets its positions, and a class token is put before it. From block
-    `fusion_layer` on (counted from 0), a modality's block also reads and writes the shared tokens, and the
-    modalities' versions of these are averaged after each block. The mean of the class tokens is the result.
+    Each sequence is projected to `units`, gets its positions (a vector has none), and a class token is put
+    before it. From block `fusion_layer` on (counted from 0), a modality's block also reads and writes the
+    shared tokens, and the modalities' versions of these are averaged after each block. The mean of the class
+    tokens is the result. What one modality has written another reads in the block after it: if the last block
+    alone fuses, they meet in that mean only.
 
     Args:
         units: int > 0. Width `D` of the tokens and of the fused embedding.
@@ -37,7 +39,7 @@ class BottleneckFusion(keras.layers.Layer):
     """
 
     def __init__(
-        self, units, num_heads=4, layers=2, fusion_layer=1, bottlenecks=4, block_dropout=0.0, **kwargs
+        self, units, num_heads=4, layers=2, fusion_layer=0, bottlenecks=4, block_dropout=0.0, **kwargs
     ):
         super().__init__(**kwargs)
         owner = "BottleneckFusion"
@@ -74,7 +76,8 @@ class BottleneckFusion(keras.layers.Layer):
         for name, projection, token in zip(self.names, self.projections, self.tokens, strict=True):
             sequence, seen = as_sequence(inputs[name], (mask or {}).get(name))
             sequence = ops.matmul(sequence, projection)
-            sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
+            if len(inputs[name].shape) == 3:
+                sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
             first = ops.zeros_like(sequence[:, :1]) + token  # (B, 1, D)
             x.append(ops.concatenate([first, sequence], axis=1))
             masks.append(None if seen is None else self._show(seen, before=1))

@@ -12,10 +12,10 @@ from mm_keras.sequence_pooling import masked_mean
 class CrossAttentionFusion(keras.layers.Layer):
     """Lets each modality attend to every other, step by step, and joins the means over time.
 
-    Each sequence is projected to `units` and gets its positions. For each ordered pair, `layers` cross-modal
-    blocks take queries from the one, keys and values from the other. What a modality has read from all the
-    others is concatenated, passed through `self_layers` blocks of self-attention, averaged over its visible
-    steps, and one dense layer with ReLU joins the modalities.
+    Each sequence is projected to `units` and gets its positions (a vector has none). For each ordered pair,
+    `layers` cross-modal blocks take queries from the one, keys and values from the other. What a modality has
+    read from all the others is concatenated, passed through `self_layers` blocks of self-attention, averaged
+    over its visible steps, and one dense layer with ReLU joins the modalities.
 
     Args:
         units: int > 0. Width `D` of the steps and of the fused embedding.
@@ -83,7 +83,9 @@ class CrossAttentionFusion(keras.layers.Layer):
         for name, projection in zip(self.names, self.projections, strict=True):
             sequence, seen = as_sequence(inputs[name], (mask or {}).get(name))
             sequence = ops.matmul(sequence, projection)
-            x.append(sequence + ops.cast(sinusoids(sequence), sequence.dtype))
+            if len(inputs[name].shape) == 3:
+                sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
+            x.append(sequence)
             masks.append(seen)
         blocks = iter(self.blocks)
         pooled = []

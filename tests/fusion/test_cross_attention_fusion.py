@@ -14,7 +14,8 @@ def fused(w, x, visible, units, heads, layers, self_layers):
     names, z = sorted(x), {}
     for name in names:
         shown = x[name] * np.array(visible[name])[:, None]
-        z[name] = shown @ w[f"{name}_projection"] + positions(len(shown), units)
+        z[name] = shown @ w[f"{name}_projection"]
+        z[name] = z[name] + (positions(len(shown), units) if len(SHAPES[name]) == 3 else 0)
     pooled = []
     for target in names:
         read = []
