@@ -46,11 +46,12 @@ class AudioAugmentation:
         return self._add_noise(waveforms, seed) if self.noise else waveforms
 
     def _shift(self, waveforms, seed):
-        shifts = uniform(waveforms, seed, "shift", -self.most_shift, self.most_shift + 1)
-        places = tf.range(self.samples) - tf.cast(tf.floor(shifts), tf.int32)[:, None]
-        inside = (places >= 0) & (places < self.samples)
-        moved = tf.gather(waveforms, tf.where(inside, places, 0), batch_dims=1)
-        return tf.where(inside, moved, 0.0)
+        most = self.most_shift
+        shifts = tf.cast(tf.floor(uniform(waveforms, seed, "shift", -most, most + 1)), tf.int32)
+        padded = tf.pad(waveforms, [[0, 0], [most, most]])
+        rows = tf.range(tf.shape(padded)[0]) * tf.shape(padded)[1]
+        begins = rows + most - tf.minimum(shifts, most)
+        return _take(tf.reshape(padded, [-1]), begins[:, None] + tf.range(self.samples))
 
     def _add_noise(self, waveforms, seed):
         places = tf.range(1, self.samples + 1)
@@ -73,7 +74,12 @@ class AudioAugmentation:
         length = tf.gather(clips.lengths, clip)
         offset = tf.cast(uniform(waveforms, seed, "offset") * tf.cast(length, tf.float32), tf.int32)
         places = (offset[:, None] + tf.range(self.samples)) % length[:, None]
-        return tf.gather(clips.samples, tf.gather(clips.starts, clip)[:, None] + places)
+        return _take(clips.samples, tf.gather(clips.starts, clip)[:, None] + places)
+
+
+def _take(values, places):
+    """Returns the values `(N,)` at places `(B, S)`, as `tf.gather` would at a third of the speed."""
+    return tf.gather_nd(values, places[..., None])
 
 
 def _from_decibels(decibels):
