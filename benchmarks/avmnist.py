@@ -30,11 +30,12 @@ import tensorflow as tf  # noqa: E402
 from avmnist_spec import UNIMODAL, benchmark_spec, copy_train_noise, model_names  # noqa: E402
 from fusion_runs import (  # noqa: E402
     RUNS,
-    SIZE_AND_TIME,
+    SIZE,
+    TIME,
     Figures,
     add_arguments,
     best_first,
-    describe,
+    describe_rows,
     existing,
     make_head,
     make_line,
@@ -92,12 +93,16 @@ def make_table(result):
     alone = [name for name in ours if model_of(name) in UNIMODAL]
     fusions = best_first({name: row for name, row in ours.items() if name not in alone})
     lines = [
-        *make_head(["model", *RUNS, "audio missing", "image missing", *SIZE_AND_TIME]),
+        *make_head(["model", *RUNS, "audio missing", "image missing", SIZE, *TIME]),
         *(make_line(OURS[model_of(key)], ours[key], (None, None)) for key in alone),
         *(make_line(f"`{model_of(key)}`", ours[key], SUBSETS) for key in fusions),
-        *(make_line(f"MultiBench: {THEIRS[model_of(key)]}", theirs[key], (None, None)) for key in theirs),
+        *(
+            make_line(f"MultiBench: {THEIRS[model_of(key)]}", theirs[key], (None, None))
+            for key in best_first(theirs)
+        ),
     ]
-    return "\n".join([*lines, "", describe(result)]) + "\n"
+    cores = "one core" if result["cores"] == 1 else f"{result['cores']} cores"
+    return "\n".join([*lines, "", f"{describe_rows(result)}; preset {result['preset']}; {cores}."]) + "\n"
 
 
 def read_header(chosen):
@@ -111,6 +116,7 @@ def read_header(chosen):
         "noise": bool(chosen.noise),
         "tensorflow": tf.__version__,
         "machine": platform.machine(),
+        "cores": joblib.cpu_count(),
     }
 
 

@@ -9,14 +9,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
-
 from mm_keras.evaluation import evaluate
 from mm_keras.spec_file import make_spec
 from mm_keras.training import train
 
 RUNS = ("epochs", "seeds", "test accuracy")
-SIZE_AND_TIME = ("parameters", "s an epoch", "s in all")
+SIZE = "parameters"
+TIME = ("s an epoch", "s in all")
 
 
 def task_spec(name, manifest, modalities, fusion, training):
@@ -91,13 +90,13 @@ def make_head(titles):
     return [_join(titles), "|" + "---|" * len(titles)]
 
 
-def make_line(title, row, subsets):
+def make_line(title, row, subsets, timed=True):
     """Returns a line of a table; `subsets` are the names of those it shows, None for an empty cell."""
     accuracy = f"{100 * row['mean']:.1f}"
     if row["deviation"] is not None:
         accuracy += f" ± {100 * row['deviation']:.1f}"
     alone = [f"{100 * row['subsets'][key]:.1f} %" if key else "" for key in subsets]
-    times = [f"{row['epoch_seconds']:.1f}", f"{row['fit_seconds']:.0f}"]
+    times = [f"{row['epoch_seconds']:.1f}", f"{row['fit_seconds']:.0f}"] if timed else []
     runs = [str(row["epochs"]), str(row["seeds"]), f"{accuracy} %"]
     return _join([title, *runs, *alone, f"{row['parameters']:,}", *times])
 
@@ -114,18 +113,15 @@ def make_fusion_table(result, subsets):
         subsets: dict, title of a column -> names of the modalities that are left, joined by "+".
     """
     models = {name: summarize(runs) for name, runs in result["models"].items() if runs}
-    lines = make_head(["fusion", *RUNS, *subsets, *SIZE_AND_TIME])
+    lines = make_head(["fusion", *RUNS, *subsets, SIZE])
     shown = list(subsets.values())
-    lines += [make_line(f"`{model_of(key)}`", models[key], shown) for key in best_first(models)]
-    return "\n".join([*lines, "", describe(result)]) + "\n"
+    lines += [make_line(f"`{model_of(key)}`", models[key], shown, timed=False) for key in best_first(models)]
+    return "\n".join([*lines, "", f"{describe_rows(result)}."]) + "\n"
 
 
-def describe(result):
-    """Returns the sentence on what a table was measured on."""
-    rows = ", ".join(f"{count:,} {split}" for split, count in result["rows"].items())
-    preset = f"preset {result['preset']}; " if "preset" in result else ""
-    cores = "one core" if result["cores"] == 1 else f"{result['cores']} cores"
-    return f"{rows}; {preset}{cores}."
+def describe_rows(result):
+    """Returns how many rows of each split a table was measured on."""
+    return ", ".join(f"{count:,} {split}" for split, count in result["rows"].items())
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,6 @@ class Figures:
 
     def begin(self, header):
         """Returns the result of the same benchmark that was stopped, or a new one with this header."""
-        header = {**header, "cores": joblib.cpu_count()}
         if self.path and self.path.is_file():
             before = json.loads(self.path.read_text(encoding="utf-8"))
             different = [key for key, value in header.items() if before.get(key) != value]
