@@ -31,6 +31,19 @@ def sinusoids(x):
     return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]
 
 
+def project_steps(x, mask, projection):
+    """Returns the steps of a sequence, projected and with their positions, and its mask or None.
+
+    A vector is one step, without a position: it would be the same in every row, and most of what a
+    normalisation behind it sees.
+    """
+    sequence, seen = as_sequence(x, mask)
+    sequence = ops.matmul(sequence, projection)
+    if len(x.shape) == 3:
+        sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
+    return sequence, seen
+
+
 def check_sequences(owner, input_shape):
     """Checks that every modality is `(B, D_m)` or `(B, T, D_m)`."""
     for name in sorted(input_shape):

@@ -174,13 +174,14 @@ class BottleneckFusion(AttentionFusion):
     fusion_layer: Int = Field(0, ge=0, description="First block that fuses, counted from 0.")
     bottlenecks: Int = Field(4, ge=1, le=4096, description="Tokens that the modalities share.")
 
-    def check_modalities(self, modalities):
-        super().check_modalities(modalities)
+    @model_validator(mode="after")
+    def _leave_a_block_to_read(self):
         if self.fusion_layer > self.layers - 2:
             expected = "at most `layers` - 2: what one block writes of a modality the next reads in another"
             received = f"fusion_layer={self.fusion_layer}, layers={self.layers}"
             fix = f"Such as `fusion_layer: 0` and `layers: {max(2, self.layers)}`."
-            raise Conflict(("fusion", "fusion_layer"), expected, received, fix)
+            raise Conflict(("fusion_layer",), expected, received, fix)
+        return self
 
 
 class RegisteredFusion(Fusion):

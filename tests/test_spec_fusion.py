@@ -97,6 +97,10 @@ def test_the_spec_refuses_one_modality_where_the_layer_does(part):
             "Such as `fusion_layer: 0` and `layers: 3`.",
         ),
         (
+            {"kind": "bottleneck", "layers": 3, "fusion_layer": 3},
+            "`fusion.fusion_layer` expects at most `layers` - 2",
+        ),
+        (
             {"kind": "bottleneck", "layers": 1},
             "Received: fusion_layer=0, layers=1. Such as `fusion_layer: 0` and `layers: 2`.",
         ),

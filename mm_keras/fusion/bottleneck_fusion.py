@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.attention_block import AttentionBlock, as_sequence, check_sequences, sinusoids
+from mm_keras.attention_block import AttentionBlock, check_sequences, project_steps
 from mm_keras.checks import check_division, check_modalities, check_positive_int, check_rate, message
 
 
@@ -74,10 +74,7 @@ class BottleneckFusion(keras.layers.Layer):
     def call(self, inputs, mask=None, training=None):
         x, masks, shares = [], [], []
         for name, projection, token in zip(self.names, self.projections, self.tokens, strict=True):
-            sequence, seen = as_sequence(inputs[name], (mask or {}).get(name))
-            sequence = ops.matmul(sequence, projection)
-            if len(inputs[name].shape) == 3:
-                sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
+            sequence, seen = project_steps(inputs[name], (mask or {}).get(name), projection)
             first = ops.zeros_like(sequence[:, :1]) + token  # (B, 1, D)
             x.append(ops.concatenate([first, sequence], axis=1))
             masks.append(None if seen is None else self._show(seen, before=1))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.attention_block import AttentionBlock, as_sequence, check_sequences, sinusoids
+from mm_keras.attention_block import AttentionBlock, check_sequences, project_steps
 from mm_keras.checks import check_division, check_modalities, check_positive_int, check_rate, message
 from mm_keras.sequence_pooling import masked_mean
 
@@ -81,10 +81,7 @@ class CrossAttentionFusion(keras.layers.Layer):
     def call(self, inputs, mask=None, training=None):
         x, masks = [], []
         for name, projection in zip(self.names, self.projections, strict=True):
-            sequence, seen = as_sequence(inputs[name], (mask or {}).get(name))
-            sequence = ops.matmul(sequence, projection)
-            if len(inputs[name].shape) == 3:
-                sequence = sequence + ops.cast(sinusoids(sequence), sequence.dtype)
+            sequence, seen = project_steps(inputs[name], (mask or {}).get(name), projection)
             x.append(sequence)
             masks.append(seen)
         blocks = iter(self.blocks)
