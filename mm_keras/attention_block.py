@@ -68,8 +68,9 @@ class AttentionBlock(keras.layers.Layer):
     Call arguments:
         inputs: float tensor `(B, T, D)`.
         context: float tensor `(B, S, D_c)` or None.
-        mask: bool tensor `(B, S)` or None: False hides a step of the context. An example whose context is
-            hidden whole attends to nothing. A context that is built with one step has no queries and keys.
+        mask: bool tensor `(B, S)`, or `(B, T, S)` for each step of the input, or None: False hides a step of
+            the context. Where all of it is hidden, nothing is attended to. A context that is built with one
+            step has no queries and keys.
 
     Returns: float tensor `(B, T, D)`.
     Raises: ValueError, if an argument is out of range or a tensor has another shape.
@@ -158,7 +159,8 @@ class AttentionBlock(keras.layers.Layer):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, heads, T, S)
         scores = ops.cast(scores, "float32") * (self.units // self.num_heads) ** -0.5
         if mask is not None:
-            mask = ops.cast(mask, "bool")[:, None, None, :]
+            mask = ops.cast(mask, "bool")
+            mask = mask[:, None, None, :] if len(mask.shape) == 2 else mask[:, None]
             scores = ops.where(mask, scores, -1e9)
         attention = ops.softmax(scores)
         if mask is not None:  # Where all is hidden, softmax spreads over hidden steps.

@@ -25,6 +25,7 @@ MASKS = {
     "audio": np.array([[0, 1, 1, 0], [0, 0, 0, 0]], "float32"),
 }
 FRAMES = (np.arange(9) < np.array([[9], [4]])).astype("float32")
+MEMORY_STEPS = np.array([[1, 1, 1, 0], [1, 0, 0, 1]], "float32")
 PRESENT = np.array([[1, 0], [1, 1]], "float32")
 CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
 STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
@@ -109,6 +110,7 @@ ROWS = [
         slow=True,
     ),
     Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "dropout": 0.1}, (6, 5, 3), (5,)),
+    Row(encoders.ImageEncoder, {"filters": [4, 3], "units": 5, "pooling": "none"}, (6, 5, 3), (4, 5)),
     Row(
         encoders.ImageEncoder,
         {"filters": [4, 3], "units": 9, "dropout": 0.1, "halving": "stride"},
@@ -371,6 +373,53 @@ ROWS = [
     ),
     Row(heads.Painter, {"height": 5, "width": 6, "channels": 2, "filters": [4, 3]}, (4,), (5, 6, 2)),
     *(Row(heads.Regressor, {**STATISTICS, "error": error}, (4,), (2,)) for error in ("huber", "mae")),
+    *(
+        Row(
+            heads.CaptionDecoder,
+            {
+                "length": 5,
+                "vocabulary_size": 9,
+                "kind": kind,
+                "units": 4,
+                "layers": layers,
+                "num_heads": 2,
+                "dropout": 0.1,
+                "label_smoothing": 0.1,
+                "scheduled_sampling": sampling,
+                "seed": 7,
+            },
+            {"fused": (4,), "image": (6,), "text": (3, 5), **({"given": (4,)} if forced else {})},
+            {"logits": (4, 9), "score": ()} if forced else {"ids": (4,), "score": ()},
+            {"text.steps": MASKS["text"]},
+            {"given": "int32"} if forced else None,
+            learns=forced,
+        )
+        for kind, layers, sampling, forced in (
+            ("gru", 2, 0.3, True),
+            ("lstm", 1, 0.0, True),
+            ("transformer", 2, 0.3, True),
+            ("gru", 1, 0.0, False),
+            ("lstm", 2, 0.0, False),
+            ("transformer", 1, 0.0, False),
+        )
+    ),
+    *(
+        Row(
+            heads.RecurrentSteps,
+            {"units": 4, "cell": cell, "layers": layers, "dropout": 0.1},
+            {"tokens": (3, 5), "fused": (2,), "memory": (4, 4)},
+            (3, 4),
+            {"steps": MEMORY_STEPS},
+        )
+        for cell, layers in (("gru", 2), ("lstm", 1))
+    ),
+    Row(
+        heads.TransformerSteps,
+        {"units": 4, "num_heads": 2, "layers": 2, "dropout": 0.1},
+        {"tokens": (3, 4), "memory": (4, 4)},
+        (3, 4),
+        {"steps": MEMORY_STEPS},
+    ),
     Row(heads.TextDecoder, {"length": 3, "vocabulary_size": 7, "units": 5}, (4,), (3, 7)),
     *(
         Row(heads.VectorDecoder, {"shape": shape, **STATISTICS, "units": 5}, (4,), tuple(shape))
