@@ -39,8 +39,8 @@ class Answers:
     ids: np.ndarray | None = None
 
 
-def parse_arguments(arguments):
-    """Parts the arguments of `predict` into (model, manifest or None, dict of the options).
+def parse_arguments(arguments, command="predict"):
+    """Parts the arguments of a command into (model, manifest or None, dict of the options).
 
     The options are named after the model's modalities, which are not known before it is loaded: every
     `--name value` and `--name=value` is taken.
@@ -62,11 +62,11 @@ def parse_arguments(arguments):
         options[name] = value
     if not 1 <= len(places) <= 2:
         fix = "Put text that holds spaces in quotes." if places else "Name the model first."
-        raise ValueError(message("predict", "MODEL and at most one MANIFEST", listing(places) or "none", fix))
+        raise ValueError(message(command, "MODEL and at most one MANIFEST", listing(places) or "none", fix))
     if len(places) == 2 and options:
         fix = "Remove the manifest to predict one example, or these options to predict its rows."
         received = ", ".join(f"--{name}" for name in options)
-        raise ValueError(message("predict", "a manifest or one example", f"both: {received}", fix))
+        raise ValueError(message(command, "a manifest or one example", f"both: {received}", fix))
     return places[0], places[1] if len(places) == 2 else None, options
 
 
@@ -76,7 +76,7 @@ def check_output(path):
         raise ValueError(message("--output", f"a file that ends in {listing(SUFFIXES)}", str(path), fix))
 
 
-def read_example(options, preprocessor):
+def read_example(options, preprocessor, command="predict"):
     """Turns the options of one example into cells: modality -> list of one path, text or row of numbers.
 
     Raises: ValueError, if an option is no modality, none is given, or a value cannot be used.
@@ -88,12 +88,12 @@ def read_example(options, preprocessor):
             names = [f"--{name}" for name in modalities]
             near = closest(f"--{option}", names)
             fix = f"{near}The options are the model's modalities."
-            raise ValueError(message("predict", listing(names), f"--{option}", fix))
+            raise ValueError(message(command, listing(names), f"--{option}", fix))
         if value.strip():
             cells[name] = [_read_cell(name, modalities[name], value)]
     if not cells:
         fix = f"Give at least one of {listing(f'--{name}' for name in modalities)}, or a manifest."
-        raise ValueError(message("predict", "an example or a manifest", "neither", fix))
+        raise ValueError(message(command, "an example or a manifest", "neither", fix))
     return cells
 
 
@@ -223,9 +223,10 @@ def columns_of(preprocessor, answers):
     """Returns the columns of one answer: title -> function of a row number, which gives a text or number.
 
     Of a classification `label`: the label, `label_score` of it, and `label:CLASS` of each class. Of a
-    regression `price`: its number, or `price:COLUMN` where there are several. Of an autoencoder: texts, and
-    numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no place in a table. Of a
-    contrastive output `match`: the vector `match_MODALITY` as a list.
+    regression `price`: its number, or `price:COLUMN` where there are several. Of a caption output its text,
+    and `caption_score`, its log-probability; of several, `caption:1` and `caption_score:1` and so on. Of an
+    autoencoder: texts, and numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no
+    place in a table. Of a contrastive output `match`: the vector `match_MODALITY` as a list.
     """
     columns = {}
     for name, labels in preprocessor.labels.items():
@@ -237,10 +238,14 @@ def columns_of(preprocessor, answers):
         for index, label in enumerate(labels):
             columns[f"{name}:{label}"] = lambda row, s=scores, i=index: round(float(s[row, i]), 6)
     for name, part in preprocessor.outputs.items():
-        for index, title in enumerate(part.titles(name) if part.kind == "regression" else ()):
-            columns[title] = lambda row, v=answers[name], i=index: shortest(v[row, i])
-        for key in part.titles(name) if part.kind == "contrastive" else ():
-            columns[key] = lambda row, v=answers[key]: [shortest(value) for value in v[row]]
+        if part.kind == "caption" and name in answers:
+            columns |= _text_columns(name, answers)
+        elif part.kind == "regression" and name in answers:
+            for index, title in enumerate(part.titles(name)):
+                columns[title] = lambda row, v=answers[name], i=index: shortest(v[row, i])
+        elif part.kind == "contrastive":
+            for key in [title for title in part.titles(name) if title in answers]:
+                columns[key] = lambda row, v=answers[key]: [shortest(value) for value in v[row]]
     for key, values in answers.items():
         modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
         if modality is None:
@@ -250,6 +255,19 @@ def columns_of(preprocessor, answers):
         elif modality.kind == "numbers":
             for index, column in enumerate(modality.columns):
                 columns[f"{key}:{column}"] = lambda row, v=values, i=index: round(float(v[row, i]), 6)
+    return columns
+
+
+def _text_columns(name, answers):
+    """Returns the columns of a caption output: of one text, or of several."""
+    texts = answers[name]
+    if texts.ndim == 1:
+        score = answers[f"{name}_score"]
+        return {name: lambda row: str(texts[row]), f"{name}_score": lambda row: shortest(score[row])}
+    columns, scores = {}, answers[f"{name}_scores"]
+    for place in range(texts.shape[1]):
+        columns[f"{name}:{place + 1}"] = lambda row, i=place: str(texts[row, i])
+        columns[f"{name}_score:{place + 1}"] = lambda row, i=place: shortest(scores[row, i])
     return columns
 
 

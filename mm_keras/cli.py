@@ -1,4 +1,4 @@
-"""The command line: `mm-keras init, doctor, prepare, train, evaluate, export, predict` and others.
+"""The command line: `mm-keras init, doctor, prepare, train, evaluate, export, predict, generate` and others.
 
 Commands import what they need when they run, so that `--help` does not wait for TensorFlow.
 """
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mm_keras import __version__, cli_data
+from mm_keras import __version__, cli_answers, cli_data
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
@@ -25,6 +25,7 @@ ENVIRONMENT = {
 # For a wrong command line; typer shows them itself. The fourth last class is above all of click's own.
 PARSER_ERRORS = (typer.Exit, typer.Abort, typer.BadParameter.__mro__[-4])
 DEBUG = "--debug"
+OF_ANY_NAME = {"ignore_unknown_options": True}  # Of the model's modalities.
 
 Split = StrEnum("Split", ["train", "validation", "test"])
 Format = StrEnum("Format", ["saved_model", "tflite"])
@@ -201,69 +202,6 @@ def export(
     console.show_commands(out, console.predict_commands(result, answers.example_options(data)))
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
-def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="A run folder, a SavedModel's folder or a .tflite file.", show_default=False
-        ),
-    ],
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[MANIFEST] [--MODALITY VALUE]",
-            help="A CSV table, or one example: a path, a text or numbers (1.5,2) for each modality of the "
-            "model, under the modality's own name.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help=".csv or .jsonl file for all rows: line, id, label (OUTPUT), its score (OUTPUT_score), the "
-            "score of each class (OUTPUT:CLASS); number of a regression (OUTPUT, or OUTPUT:COLUMN)."
-        ),
-    ] = None,
-):
-    """Answer one example or the rows of a manifest.
-
-    What is not given is taken as missing.
-
-    Examples:
-
-    mm-keras predict runs/keypad --image a.png --note "seven I think"
-
-    mm-keras predict saved_models/keypad/serving keypad/manifest.csv --output answers.csv
-    """
-    from mm_keras import answers, console
-
-    model, manifest, options = answers.parse_arguments([model, *(arguments or [])])
-    answers.check_output(output)
-    out = console.make_console()
-    with console.working(out, "Starting TensorFlow"):
-        from mm_keras import progress
-        from mm_keras.prediction import load_predictor
-
-        predictor = load_predictor(model)
-    if manifest is None:
-        example = answers.read_example(options, predictor.preprocessor)
-        parts = [answers.predict_example(predictor, example)]
-        console.show_example(out, parts[0].answers, predictor.preprocessor)
-        if output:
-            answers.write_answers(output, parts, predictor.preprocessor)
-    else:
-        table = answers.read_rows(predictor, manifest)
-        if output:
-            with progress.counting(out, "Predicting", len(table.lines)) as advance:
-                parts = answers.predict_rows(predictor, table, progress=advance)
-                answers.write_answers(output, parts, predictor.preprocessor)
-        else:
-            part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
-            console.show_answers(out, part, predictor.preprocessor, len(table.lines))
-    if output:
-        console.show_paths(out, "Written", [output])
-
-
 @app.command()
 def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the data set is written.")] = Path("keypad"),
@@ -284,6 +222,8 @@ def quickstart(
     progress.watch_quickstart(out, Quickstart(folder, epochs=epochs))
 
 
+app.command(context_settings=OF_ANY_NAME)(cli_answers.predict)
+app.command(context_settings=OF_ANY_NAME)(cli_answers.generate)
 app.add_typer(cli_data.bench, name="bench")
 app.add_typer(cli_data.data, name="data")
 app.add_typer(cli_data.data_service, name="data-service")

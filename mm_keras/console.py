@@ -128,6 +128,8 @@ def describe(name, part):
         words = f"numbers ({', '.join(part.columns)})"
     elif part.kind == "regression":
         words = f"regression of column{'s' if len(part.columns) > 1 else ''} {', '.join(part.columns)}"
+    elif part.kind == "caption":
+        words = f"text like that of column {part.column}, up to {part.length} tokens"
     elif part.kind == "autoencoder":
         words = f"autoencoder of {', '.join(part.modalities)}"
     elif part.kind == "contrastive":
@@ -216,6 +218,10 @@ def show_example(out, answers, preprocessor):
     for title, values in _numbers(answers, preprocessor):
         out.print(Text.assemble((f"{title}: ", "bold"), (number(values[0], 6), "bold green")))
     for name, part in preprocessor.outputs.items():
+        if part.kind == "caption":
+            score = f"  log-probability {number(answers[f'{name}_score'][0])}"
+            text = (str(answers[name][0]) or "no text", "bold green")
+            out.print(Text.assemble((f"{name}: ", "bold"), text, (score, "dim")))
         for title in part.titles(name) if part.kind == "contrastive" else ():
             words = f"a vector of {answers[title].shape[1]} numbers; --output writes them"
             out.print(Text.assemble((f"{title}: ", "bold"), words))
@@ -225,28 +231,41 @@ def show_example(out, answers, preprocessor):
             out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
 
 
+def show_texts(out, answers, preprocessor):
+    """Prints the texts that `generate` wrote to one example."""
+    for name, part in preprocessor.outputs.items():
+        if part.kind == "caption":
+            table = make_table(f"{name}<", "Score")
+            for text, score in zip(answers[name][0], answers[f"{name}_scores"][0], strict=True):
+                table.add_row(text or "no text", number(score))
+            show_table(out, table)
+
+
 def _numbers(answers, preprocessor):
     """Yields (title, numbers `(N,)`) of each column of each regression."""
     for name, part in preprocessor.outputs.items():
-        if part.kind == "regression":
+        if part.kind == "regression" and name in answers:
             yield from zip(part.titles(name), answers[name].T, strict=True)
 
 
 def show_answers(out, part, preprocessor, count):
     """Prints the answers to the first rows of a manifest of `count` rows."""
     names = [name for name in preprocessor.labels if name in part.answers]
-    texts = [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
+    texts = [name for name, output in preprocessor.outputs.items() if output.kind == "caption"]
+    texts += [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
     titles = ["Line", *(["Id<"] if part.ids is not None else [])]
     titles += [title for name in names for title in (f"{name}<", "Score")]
     numbers = dict(_numbers(part.answers, preprocessor))
     table = make_table(*titles, *numbers, *[f"{key}<" for key in texts])
+    several = {key for key in texts if part.answers[key].ndim > 1}  # Of which the best is shown.
     for row, line in enumerate(part.lines):
         cells = [str(line), *([str(part.ids[row])] if part.ids is not None else [])]
         for name in names:
             score = float(part.answers[f"{name}_scores"][row].max())
             cells += [str(part.answers[name][row]), percent(score)]
         cells += [number(values[row], 6) for values in numbers.values()]
-        table.add_row(*cells, *[str(part.answers[key][row]) for key in texts])
+        found = {key: part.answers[key][row] for key in texts}
+        table.add_row(*cells, *[str(x[0] if key in several else x) for key, x in found.items()])
     show_table(out, table)
     shown = len(part.lines)
     if count > shown:

@@ -99,6 +99,8 @@ def _show_outputs(out, facts):
                 for column, part in found["distributions"].items()
                 if part
             ]
+            if found.get("cut"):
+                words.append(f"{percent(found['cut'])} longer than the model writes")
         grid.add_row(f"Output {name}", ", ".join(words))
     if facts["outputs"]:
         out.print()

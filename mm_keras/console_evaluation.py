@@ -3,7 +3,13 @@
 from mm_keras.console import make_table, number, percent, show_table, show_warnings
 
 MOST_CLASSES = 30
+MOST_TEXTS = 6
 TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2"}
+TITLES |= {
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+    **{f"bleu_{order}": f"BLEU-{order}" for order in range(1, 5)},
+}
 
 
 def show_evaluation(out, result, classes=True):
@@ -15,6 +21,8 @@ def show_evaluation(out, result, classes=True):
             _show_classes(out, name, output)
         if classes and "retrieval" in output:
             _show_retrieval(out, name, output["retrieval"])
+        if classes and "examples" in output:
+            _show_texts(out, name, output["examples"])
         if classes and len(output.get("columns", ())) > 1:
             _show_columns(out, name, output["columns"])
     if any(result["subsets"].values()):
@@ -36,7 +44,9 @@ def _outputs_table(outputs):
 
 
 def _measure(metric, value):
-    shares = metric.endswith(("accuracy", "f1")) or metric.startswith("recall@")
+    shares = metric.endswith(("accuracy", "f1", "match", "rouge_l")) or metric.startswith(
+        ("recall@", "bleu_")
+    )
     return percent(value) if shares else number(value)
 
 
@@ -73,17 +83,30 @@ def _show_retrieval(out, name, directions):
     show_table(out, table, f"Retrieval of {name}")
 
 
+def _show_texts(out, name, examples):
+    """Prints some texts beside those that people wrote, of which the first is shown."""
+    table = make_table("Written<", "Reference<")
+    for references, text in examples[:MOST_TEXTS]:
+        table.add_row(text or "no text", references[0] if references else "")
+    show_table(out, table, f"Texts of {name}")
+
+
 def _score(value):
     return "-" if value is None else number(value)
 
 
+def _is_no_class(output):
+    return "mae" in output or "rouge_l" in output
+
+
 def _subsets_table(subsets, outputs):
-    """Returns a table of the accuracy or R2 of each output with each subset of the modalities."""
+    """Returns a table of the accuracy, R2 or ROUGE-L of each output with each subset of the modalities."""
     names = list(next(iter(subsets.values())))
     numeric = {name: "mae" in outputs[name] for name in names}
-    titles = [f"{name} R2" if numeric[name] else name for name in names]
+    measures = {name: "R2" if numeric[name] else "ROUGE-L" for name in names if _is_no_class(outputs[name])}
+    titles = [f"{name} {measures[name]}" if name in measures else name for name in names]
     if len(names) == 1:
-        titles = ["R2" if numeric[names[0]] else "Accuracy"]
+        titles = [measures.get(names[0], "Accuracy")]
     table = make_table("Modalities present<", *titles)
     for subset, scores in subsets.items():
         cells = [_score(scores[name]) if numeric[name] else percent(scores[name]) for name in names]

@@ -197,7 +197,9 @@ def _heading(name, more, words):
 def _output(name, found):
     unlabelled = ", ".join(f"{count:,} {split}" for split, count in found["unlabelled"].items() if count)
     words = f"without a target: {unlabelled}" if unlabelled else "a target in every good row"
-    if found["kind"] == "regression":
+    if "distributions" in found:
+        if found.get("cut"):
+            words += f"; {100 * found['cut']:.3g}% longer than the model writes"
         yield _heading(name, found["kind"], words)
         yield _histograms({column: part for column, part in found["distributions"].items() if part})
         return

@@ -9,6 +9,7 @@ from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, S
 from mm_keras.fusion import FUSIONS, MissingModality, ModalityDropout, SequenceMask
 from mm_keras.heads import (
     AudioDecoder,
+    CaptionDecoder,
     Classifier,
     ImageDecoder,
     Matcher,
@@ -20,8 +21,10 @@ from mm_keras.hub import load_backbone, load_scaling, load_vocabulary
 from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
 from mm_keras.pcen import Pcen
+from mm_keras.sequence_pooling import SequencePooling
 
 FUSED = "fused.embedding"
+GIVEN = ".given"
 RESERVED = 5  # The first tokens of every vocabulary.
 
 
@@ -37,7 +40,9 @@ def build_model(spec, data, precision=None):
         "present" `(B, M)`; with `input.bucketing` sequences of any length. Outputs: dict,
         `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
         of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
-        contrastive output the vectors `(B, M, D)` of `Matcher`.
+        contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
+        "<output>.given" `(B, T)`, the tokens before those that it is to give, and gives their logits `(B, T,
+        V)`, which trains; `answering_model` writes texts.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -59,12 +64,19 @@ def build_model(spec, data, precision=None):
     encoded = {**embeddings, "present": inputs["present"]}
     embeddings = hide(encoded)
     missing = MissingModality(dtype=dtype, name="missing.modality")
-    fused = _fuse(make_fusion(fusion, dtype), missing(embeddings), missing.compute_mask(embeddings, masks))
+    embeddings, masks = missing(embeddings), missing.compute_mask(embeddings, masks)
+    shown = {name: mask for name, mask in masks.items() if mask is not None}
+    fused = _fuse(make_fusion(fusion, dtype), _pooled(embeddings, shown, fusion, dtype), shown)
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
-    outputs = {
-        key: head(encoded if isinstance(head, Matcher) else fused)
-        for key, head in make_heads(spec, fitted, dtype).items()
-    }
+    remembered = {**embeddings, "fused": fused, **{f"{name}.steps": mask for name, mask in shown.items()}}
+    outputs = {}
+    for key, head in make_heads(spec, fitted, dtype).items():
+        if isinstance(head, CaptionDecoder):
+            given = keras.Input((head.length - 1,), dtype="int32", name=f"{key}{GIVEN}")
+            inputs[f"{key}{GIVEN}"] = given
+            outputs[key] = head({**remembered, "given": given})["logits"]
+        else:
+            outputs[key] = head(encoded if isinstance(head, Matcher) else fused)
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
 
 
@@ -119,6 +131,14 @@ def make_heads(spec, fitted, dtype="float32"):
         if output.kind in ("classification", "regression"):
             heads[name] = make_head(name, output, fitted, dtype, name)
             continue
+        if output.kind == "caption":
+            settings = {**output.decoder.model_dump(), "length": output.length}
+            settings |= output.model_dump(include={"label_smoothing", "scheduled_sampling"})
+            size = len(fitted.vocabularies[name])
+            heads[name] = CaptionDecoder(
+                **settings, vocabulary_size=size, seed=spec.training.seed, dtype=dtype, name=name
+            )
+            continue
         if output.kind == "contrastive":
             heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)
             continue
@@ -156,13 +176,19 @@ def embedding_model(model):
     return keras.Model(model.input, {"embedding": in_float32(model.get_layer(FUSED).output)})
 
 
+def modality_inputs(inputs):
+    """Returns the names of the modalities among a model's inputs: without "present" and what only training
+    gives, which has a dot in its name."""
+    return [name for name in inputs if name != "present" and "." not in name]
+
+
 def encoded_tensors(model):
     """Returns what enters the fusion of a model of `build_model`, with which it can be cut there.
 
     A dict, modality name -> what its encoder gives, `(B, D)` or `(B, T, D)`; of the latter also
     "<modality>.steps" -> bool `(B, T)`, which of its steps are no padding.
     """
-    names = [name for name in model.input if name != "present"]
+    names = modality_inputs(model.input)
     tensors = {name: model.get_layer(f"{name}.encoder").output for name in names}
     masks = {f"{name}.steps" for name in names} & {layer.name for layer in model.layers}
     return tensors | {name: model.get_layer(name).output for name in sorted(masks)}
@@ -218,8 +244,18 @@ def _spectrogram(name, modality, x):
     return Pcen(hop / (hop + 0.39), dtype="float32", name=f"{name}.pcen")(x)
 
 
+def _pooled(embeddings, masks, fusion, dtype):
+    """Returns the embeddings as the fusion reads them: sequences as their mean, where it takes vectors."""
+    if fusion.reads_sequences:
+        return embeddings
+    means = {
+        name: SequencePooling("mean", dtype=dtype, name=f"{name}.mean")(embeddings[name], mask=mask)
+        for name, mask in masks.items()
+    }
+    return {**embeddings, **means}
+
+
 def _fuse(layer, embeddings, masks):
-    masks = {name: mask for name, mask in masks.items() if mask is not None}
     # Passed by name: what Keras carries along is no part of the graph, in which evaluation cuts.
     heeds = masks and "mask" in inspect.signature(layer.call).parameters
     fused = layer(embeddings, mask=masks) if heeds else layer(embeddings)

@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's tokenizer
 
+from mm_keras.caption_model import answering_model
+from mm_keras.caption_search import SAMPLING, CaptionSearch
 from mm_keras.checks import listing, message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.raw import check_contents, read_raw
@@ -25,13 +27,15 @@ class Predictor:
         path: path of the model.
         preprocessor: Preprocessor.
         answer: callable, raw batch -> dict of tensors as the model's serving_default gives them.
+        write: dict or None, "generate" and "sample" -> callable, as the signatures of a SavedModel.
     """
 
-    def __init__(self, kind, path, preprocessor, answer):
+    def __init__(self, kind, path, preprocessor, answer, write=None):
         self.kind = kind
         self.path = Path(path)
         self.preprocessor = preprocessor
         self._answer = answer
+        self._write = write
 
     def predict(self, cells, root=None, batch_size=64):
         """Answers rows of cells.
@@ -43,12 +47,65 @@ class Predictor:
             batch_size: int. Rows answered at once.
 
         Returns: dict, name -> NumPy array with a row per example: of a classification `label` the label
-            strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; of a contrastive output
-            `match` the vectors `match_MODALITY` `(B, D)` of norm 1, zeros where it is missing; without any of
-            these, the reconstructions.
+            strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; of a caption output
+            `caption` its text, found greedily, and `caption_score`, its log-probability; of a contrastive
+            output `match` the vectors `match_MODALITY` `(B, D)` of norm 1, zeros where it is missing; without
+            any of these, the reconstructions.
         Raises: PredictionError for an unknown modality or a row of none; ValueError naming the row and the
             file that cannot be read.
         """
+        parts = self._ask(lambda raw, rows: self._answer(raw), cells, root, batch_size)
+        first = [key for name in self.preprocessor.labels for key in (name, f"{name}_scores")]
+        outputs = self.preprocessor.outputs.items()
+        first += [name for name, part in outputs if part.kind == "regression"]
+        first += [key for name, part in outputs if part.kind == "caption" for key in (name, f"{name}_score")]
+        names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
+        return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
+
+    def generate(self, cells, root=None, batch_size=64, sample=False, seed=0, temperature=1.0, top_p=0.9):
+        """Writes several texts for rows of cells, as many as `beams` of the spec.
+
+        Args:
+            cells, root, batch_size: as of `predict`.
+            sample: bool. Draw the texts, in place of a beam search.
+            seed: int >= 0. Of the drawing; each row has a seed of its own, `seed` and those after it.
+            temperature: float > 0. Of the drawing: below 1 what is likely becomes likelier.
+            top_p: float in (0, 1]. Of the drawing: among the likeliest tokens that together have this share.
+
+        Returns: dict, for each caption output `caption` the texts, str object `(B, K)`, and `caption_scores`,
+            float32 `(B, K)`: of a search best first, log-probability divided by the length penalty; of a
+            drawing the log-probability.
+        Raises: PredictionError, if the model has no caption output, is a TFLite file, which writes one text
+            greedily, or an argument is out of range; else as `predict`.
+        """
+        self.check_generation(seed, temperature, top_p)
+        write = self._write["sample" if sample else "generate"]
+
+        def ask(raw, rows):
+            ones = np.ones(len(rows), np.float32)
+            drawn = {
+                "seed": (seed + rows).astype(np.int32),
+                "temperature": temperature * ones,
+                "top_p": top_p * ones,
+            }
+            return write({**raw, **(drawn if sample else {})})
+
+        parts = self._ask(ask, cells, root, batch_size)
+        return {key: _strings(np.concatenate([part[key] for part in parts])) for key in sorted(parts[0])}
+
+    def check_generation(self, seed=0, temperature=1.0, top_p=0.9):
+        """Raises the PredictionError of `generate` that no row can help."""
+        if self._write is None:
+            fix = "`predict` gives its answers; a TFLite file's captions are found greedily."
+            expected = "a run or a SavedModel with a caption output"
+            raise PredictionError(message("generate", expected, f"{self.path} ({self.kind})", fix))
+        if not (temperature > 0 and 0 < top_p <= 1 and 0 <= seed < 2**31):
+            received = f"temperature={temperature}, top_p={top_p}, seed={seed}"
+            expected = "temperature > 0, top_p in (0, 1] and a seed of at least 0"
+            raise PredictionError(message("generate", expected, received, "Such as 1.0, 0.9 and 0."))
+
+    def _ask(self, ask, cells, root, batch_size):
+        """Returns what `ask(raw, rows)` gives of each batch of rows of cells."""
         count = self._check(cells)
         cells = {name: self._rooted(name, column, root) for name, column in cells.items()}
         parts = []
@@ -56,16 +113,12 @@ class Predictor:
             rows = np.arange(start, min(start + batch_size, count))
             raw = read_raw(self.preprocessor, cells, rows)
             try:
-                answers = self._answer(raw)
+                answers = ask(raw, rows)
             except tf.errors.InvalidArgumentError:
                 check_contents(self.preprocessor, raw, cells, rows)
                 raise
             parts.append({key: np.asarray(value) for key, value in answers.items()})
-        first = [key for name in self.preprocessor.labels for key in (name, f"{name}_scores")]
-        outputs = self.preprocessor.outputs.items()
-        first += [name for name, part in outputs if part.kind == "regression"]
-        names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
-        return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
+        return parts
 
     def _check(self, cells):
         names = self.preprocessor.names
@@ -94,6 +147,25 @@ class Predictor:
         return [str(Path(root) / cell) if cell else "" for cell in column]
 
 
+class Generator:
+    """Asks a `Predictor` to `generate` where it is asked to predict.
+
+    Args:
+        predictor: Predictor.
+        sample, settings: as of `Predictor.generate`.
+
+    Raises: PredictionError, as `Predictor.generate`.
+    """
+
+    def __init__(self, predictor, sample=False, **settings):
+        predictor.check_generation(**settings)
+        self.preprocessor = predictor.preprocessor
+        self._predictor, self._settings = predictor, {"sample": sample, **settings}
+
+    def predict(self, cells):
+        return self._predictor.generate(cells, **self._settings)
+
+
 def load_predictor(path):
     """Loads what a path holds: a run folder, a SavedModel's folder, or a `.tflite` file.
 
@@ -114,7 +186,7 @@ def load_predictor(path):
         return _load_saved_model(path)
     if path.is_dir() and (any(path.glob(f"*/{BEST}")) or (path / BEST).is_file()):
         run = load_run(path)
-        return Predictor("keras", run.folder, run.preprocessor, _keras_answer(run))
+        return Predictor("keras", run.folder, run.preprocessor, _keras_answer(run), _keras_write(run))
     expected = "a run folder, the folder of a SavedModel, or a .tflite file"
     received = f"{path}, which " + ("holds none of them" if path.exists() else "does not exist")
     fix = "Give what `mm-keras train` or `mm-keras export` printed."
@@ -122,7 +194,7 @@ def load_predictor(path):
 
 
 def _keras_answer(run):
-    model = run.model
+    model = answering_model(run.model)
 
     @tf.function(input_signature=[run.preprocessor.raw_spec()], autograph=False)
     def answer(raw):
@@ -132,16 +204,42 @@ def _keras_answer(run):
     return answer
 
 
+def _keras_write(run):
+    """Returns what a SavedModel's signatures `generate` and `sample` do; None without a caption output."""
+    if not any(part.kind == "caption" for part in run.preprocessor.outputs.values()):
+        return None
+    captions, raw = CaptionSearch(run.model, run.preprocessor), run.preprocessor.raw_spec()
+    tensors = run.preprocessor.tensors
+
+    @tf.function(input_signature=[raw], autograph=False)
+    def generate(inputs):
+        return captions.beams(tensors(inputs))
+
+    @tf.function(input_signature=[{**raw, **SAMPLING}], autograph=False)
+    def sample(inputs):
+        settings = {name: inputs[name] for name in SAMPLING}
+        return captions.samples(tensors({name: inputs[name] for name in raw}), **settings)
+
+    return {"generate": generate, "sample": sample}
+
+
 def _load_saved_model(path):
     preprocessor = Preprocessor.load(path / "assets.extra")
     loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
 
-    def answer(raw):
-        return signature(**{name: tf.convert_to_tensor(values) for name, values in raw.items()})
+    def caller(name):
+        signature = loaded.signatures[name]
 
-    answer.keep = loaded  # A signature alone does not keep its variables.
-    return Predictor("saved_model", path, preprocessor, answer)
+        def call(raw):
+            return signature(**{name: tf.convert_to_tensor(values) for name, values in raw.items()})
+
+        call.keep = loaded  # A signature alone does not keep its variables.
+        return call
+
+    write = None
+    if "generate" in loaded.signatures:
+        write = {name: caller(name) for name in ("generate", "sample")}
+    return Predictor("saved_model", path, preprocessor, caller("serving_default"), write)
 
 
 def _load_tflite(path):

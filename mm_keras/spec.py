@@ -68,7 +68,7 @@ class Spec(Part):
             else:
                 modality.column = modality.column or name
         for name, output in self.outputs.items():
-            if output.kind == "classification":
+            if output.kind in ("classification", "caption"):
                 output.column = output.column or name
                 continue
             if output.kind == "regression":
@@ -84,11 +84,14 @@ class Spec(Part):
                 )
             output.modalities = sorted(set(output.modalities or self.modalities))
         self.fusion.check_modalities(self.modalities)
+        if not self.of_kind("caption"):  # Which read steps beside the fusion.
+            self.fusion.check_sequences(self.modalities)
         if self.training.balance:
             self.training.balance.check(self)
         self._refuse_clashes()
         self._refuse_labels_as_inputs()
         self._refuse_bucketing_of_targets()
+        self._refuse_mixup_of_answers()
         for name in self.of_kind("contrastive"):
             self._check_contrast(name)
         self._refuse_idle_modalities()
@@ -113,6 +116,8 @@ class Spec(Part):
         """Returns the names other than its own under which an output's answers are written."""
         if self.outputs[name].kind == "classification":
             return [f"{name}_scores", f"{name}_score"]  # In a SavedModel, and in a table of answers.
+        if self.outputs[name].kind == "caption":
+            return [f"{name}_score", f"{name}_scores"]  # Of the greedy text, and of each of several.
         if self.outputs[name].kind == "contrastive":
             return self.outputs[name].titles(name)
         return [key for key in self.keys_of(name) if key != name]
@@ -157,13 +162,16 @@ class Spec(Part):
                     "pooling='none'",
                     "Such as `pooling: mean`; or leave the modality out of this output's `modalities`.",
                 )
-        if self.training.mixup:
-            raise Conflict(
-                ("training", "mixup"),
-                f"0 with the contrastive output `{name}`: a blend of two rows belongs to neither",
-                f"mixup={self.training.mixup}",
-                "Take it out.",
-            )
+
+    def _refuse_mixup_of_answers(self):
+        for name, output in self.outputs.items():
+            if self.training.mixup and output.kind in ("caption", "contrastive"):
+                raise Conflict(
+                    ("training", "mixup"),
+                    f"0 with the {output.kind} output `{name}`: a blend of two rows belongs to neither",
+                    f"mixup={self.training.mixup}",
+                    "Take it out.",
+                )
 
     def _refuse_idle_modalities(self):
         contrasts = self.of_kind("contrastive")

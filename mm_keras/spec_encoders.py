@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mm_keras.applications import SMALLEST_SIZES
-from mm_keras.spec_parts import Conflict, Float, Int, Part, Rate, Units, kind_by_default
+from mm_keras.spec_parts import Conflict, Float, Int, Part, Rate, Units, check_heads, kind_by_default
 
 Pooling = Annotated[
     Literal["last", "mean", "max", "mean_max", "attention", "none"],
-    Field(description="How the steps become one vector; none: they stay, for a fusion of sequences."),
+    Field(description="How the steps become one vector; none: they stay, for what reads sequences."),
 ]
 
 Halving = Annotated[
@@ -26,6 +26,9 @@ class ConvEncoder(Part):
     halving: Halving = "pool"
     units: Units = Field(128, description="Width of the embedding.")
     dropout: Rate = 0.2
+    pooling: Literal["flatten", "none"] = Field(
+        "flatten", description="flatten: one dense layer over the whole last map; none: each place stays."
+    )
 
 
 class RecurrentTextEncoder(Part):
@@ -44,7 +47,7 @@ class ResidualImageEncoder(Part):
     units: Units = Field(128, description="Width of the embedding.")
     dropout: Rate = 0.2
     pooling: Literal["mean", "none"] = Field(
-        "mean", description="none: each place of the last map stays, for a fusion of sequences."
+        "mean", description="none: each place of the last map stays, for what reads sequences."
     )
 
 
@@ -179,10 +182,7 @@ class TransformerEncoder(Part):
 
     @model_validator(mode="after")
     def _share_the_units(self):
-        if self.units % self.num_heads:
-            received = f"num_heads={self.num_heads}, units={self.units}"
-            fix = "Such as `num_heads: 1`, or other `units`."
-            raise Conflict(("num_heads",), "a divisor of `units`", received, fix)
+        check_heads(self)
         return self
 
 

@@ -21,14 +21,6 @@ class Fusion(Part):
     def check_modalities(self, modalities):
         """Raises a `Conflict`, seen from the spec, if these modalities, by name, cannot be joined so."""
         names = list(modalities)
-        for name, modality in modalities.items():
-            if not self.reads_sequences and getattr(modality.encoder, "pooling", None) == "none":
-                raise Conflict(
-                    ("modalities", name, "encoder", "pooling"),
-                    f"one vector of each modality for the fusion `{self.kind}`",
-                    "pooling='none'",
-                    "Such as `pooling: mean`; or `cross_attention` or `bottleneck`, which read sequences.",
-                )
         if len(names) < self.least_modalities:
             raise Conflict(
                 ("fusion", "kind"),
@@ -43,6 +35,17 @@ class Fusion(Part):
                     f"a name among {listing(sorted(names))}",
                     f"`{name}`",
                     f"{closest(name, names)}Name modalities of this spec.",
+                )
+
+    def check_sequences(self, modalities):
+        """Raises a `Conflict`, seen from the spec, if an encoder gives steps that nothing reads."""
+        for name, modality in modalities.items():
+            if not self.reads_sequences and getattr(modality.encoder, "pooling", None) == "none":
+                raise Conflict(
+                    ("modalities", name, "encoder", "pooling"),
+                    f"one vector of each modality for the fusion `{self.kind}`",
+                    "pooling='none'",
+                    "Such as `pooling: mean`; or `cross_attention` or `bottleneck`, which read sequences.",
                 )
 
 

@@ -1,10 +1,20 @@
-"""The parts of a spec that say what is learned: classes, numbers, or the inputs themselves."""
+"""The parts of a spec that say what is learned: classes, numbers, texts, or the inputs themselves."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mm_keras.spec_parts import ColumnName, Float, Part, Rate, Units, refuse_repetition
+from mm_keras.spec_parts import (
+    ColumnName,
+    Float,
+    Int,
+    Part,
+    Rate,
+    Units,
+    check_heads,
+    kind_by_default,
+    refuse_repetition,
+)
 
 Weight = Annotated[float, Field(strict=True, ge=0)]
 
@@ -88,7 +98,58 @@ class ContrastiveOutput(Output):
         return [f"{name}_{modality}" for modality in self.modalities]
 
 
+class RecurrentDecoder(Part):
+    kind: Literal["gru", "lstm"] = "gru"
+    units: Units = Field(128, description="Width of tokens, steps and memory.")
+    layers: Int = Field(1, ge=1, le=16)
+    dropout: Rate = 0.2
+
+
+class TransformerDecoder(Part):
+    kind: Literal["transformer"]
+    units: Units = Field(128, description="Width of tokens, steps and memory.")
+    num_heads: Units = Field(4, description="Heads of attention; they share `units` among them.")
+    layers: Int = Field(2, ge=1, le=64)
+    dropout: Rate = 0.2
+
+    @model_validator(mode="after")
+    def _share_the_units(self):
+        check_heads(self)
+        return self
+
+
+class CaptionOutput(Output):
+    kind: Literal["caption"]
+    column: ColumnName | None = Field(None, description="Column of texts; default: the output's name.")
+    separator: str | None = Field(
+        None, min_length=1, description="Between the captions of a cell that holds several; null: it is one."
+    )
+    length: Int = Field(
+        32, ge=3, le=1024, description="Most tokens to learn and to write, start and end token included."
+    )
+    vocabulary_size: Int = Field(8000, ge=32, le=1_000_000)
+    lowercase: bool = Field(True, description="Learn and write without capitals and accents.")
+    decoder: Annotated[
+        RecurrentDecoder | TransformerDecoder, Field(discriminator="kind"), kind_by_default("gru")
+    ] = Field(default_factory=RecurrentDecoder)
+    label_smoothing: Rate = 0.0
+    scheduled_sampling: Rate = Field(
+        0.0, description="Share of true tokens that training replaces by what the model would have written."
+    )
+    beams: Int = Field(4, ge=1, le=64, description="Beginnings that the signature `generate` keeps.")
+    length_penalty: Float = Field(0.6, ge=0, le=5, description="Of beams: 0 favours short texts.")
+
+    @property
+    def target_columns(self):
+        return [self.column]
+
+    def captions_of(self, cell):
+        """Returns the captions in a cell of the column."""
+        parts = cell.split(self.separator) if self.separator else [cell]
+        return [part.strip() for part in parts if part.strip()]
+
+
 AnyOutput = Annotated[
-    ClassificationOutput | RegressionOutput | AutoencoderOutput | ContrastiveOutput,
+    ClassificationOutput | RegressionOutput | CaptionOutput | AutoencoderOutput | ContrastiveOutput,
     Field(discriminator="kind"),
 ]

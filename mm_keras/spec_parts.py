@@ -50,6 +50,14 @@ def kind_by_default(kind):
     return BeforeValidator(fill)
 
 
+def check_heads(part):
+    """Raises a `Conflict`, if `num_heads` of a part does not divide its `units`."""
+    if part.units % part.num_heads:
+        received = f"num_heads={part.num_heads}, units={part.units}"
+        fix = "Such as `num_heads: 1`, or other `units`."
+        raise Conflict(("num_heads",), "a divisor of `units`", received, fix)
+
+
 def refuse_repetition(columns):
     """Raises a `Conflict` of the key `columns`, if it names a column twice."""
     twice = [column for column in columns if columns.count(column) > 1]

@@ -15,22 +15,26 @@ RANKS = {
     **dict.fromkeys(("spec_errors", "spec_parts", "spec_augment", "spec_encoders", "spec_fusion"), 1),
     **dict.fromkeys(("mel_power", "pcen", "spec_balance", "hub"), 1),
     **dict.fromkeys(("log_mel", "frame_mask", "sequence_pooling", "applications", "attention_block"), 1),
+    "token_search": 1,
+    **dict.fromkeys(("caption_model", "caption_search"), 4),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     "model": 3,
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),
     "balance": 4,
     **dict.fromkeys(("answers", "overrides", "doctor_report", "benchmark_input", "benchmark_advice"), 4),
     "serving": 5,
-    **dict.fromkeys(("cli", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6),
+    **dict.fromkeys(
+        ("cli", "cli_answers", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6
+    ),
     **dict.fromkeys(("console_training", "console_prepare", "console_bench", "console_avmnist"), 6),
     **dict.fromkeys(("__init__", "__main__"), 6),
 }
 SAME_RANK = {1, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
 WITH_TENSORFLOW = ("data", "strategy", "training", "evaluation", "exporting", "prediction", "serving")
-WITH_TENSORFLOW += ("balance", "benchmark_input")
-LATE_IMPORTS = ("cli", "cli_data", "__init__")
-PRINTS = ("cli", "cli_data", "console")
+WITH_TENSORFLOW += ("balance", "benchmark_input", "caption_search")
+LATE_IMPORTS = ("cli", "cli_answers", "cli_data", "__init__")
+PRINTS = ("cli", "cli_answers", "cli_data", "console")
 
 
 def faults_of(root):

@@ -2,6 +2,8 @@
 
 import keras
 
+from mm_keras.model import modality_inputs
+
 
 class BalancedModel(keras.Model):
     """Trains a functional model with outputs beside its own, which have a dot in their keys.
@@ -17,7 +19,7 @@ class BalancedModel(keras.Model):
 
     def __init__(self, inputs, outputs, name=None):
         super().__init__(inputs, outputs, name=name)
-        self.names = sorted(name for name in inputs if name != "present")
+        self.names = sorted(modality_inputs(inputs))
 
     def get_config(self):
         whole = keras.Model(self.input, self.output, name=self.name)

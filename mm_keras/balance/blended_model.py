@@ -5,6 +5,7 @@ import keras
 from mm_keras.balance.auxiliary_model import FUSED, AuxiliaryModel
 from mm_keras.balance.gradient_blending import GradientBlending
 from mm_keras.checks import message
+from mm_keras.model import modality_inputs
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")
@@ -27,7 +28,7 @@ class BlendedModel(AuxiliaryModel):
     """
 
     def __init__(self, inputs, outputs, output_weights, epochs=5, name=None):
-        names = sorted(name for name in inputs if name != "present")
+        names = sorted(modality_inputs(inputs))
         super().__init__(inputs, outputs, output_weights, dict.fromkeys(names, 1.0), name=name)
         self.epochs = epochs
         self.branches = [*names, FUSED]

@@ -104,7 +104,7 @@ class RowComparison:
         for number, (name, values) in enumerate(self.manifest.targets.items()):
             weights = self.manifest.target_weights[name]
             known = (weights[rows] > 0) & (weights[original[rows]] > 0)
-            unequal = values[rows] != values[original[rows]]
+            unequal = np.asarray(values[rows] != values[original[rows]], bool)
             unequal = unequal.any(axis=tuple(range(1, unequal.ndim)))
             found[number, rows[known & unequal]] = True
             words = f"`{name}` differs from that of line {{line}}, which has the same inputs"

@@ -132,6 +132,14 @@ def _describe_output(manifest, name, output, splits):
             numbers, _ = wrong_numbers(manifest.table[column].array)
             found[column] = distribution(numbers[np.concatenate(list(splits.values()))] if splits else [])
         return {"kind": output.kind, "unlabelled": missing, "distributions": found}
+    if output.kind == "caption":
+        used = np.concatenate(list(splits.values())) if splits else np.zeros(0, int)
+        texts = [text for cell in values[used] for text in output.captions_of(cell)]
+        words = np.array([len(text.split()) for text in texts])
+        found = {"words": distribution(words)}
+        # A word is at least one token; two more mark beginning and end.
+        cut = _share(words > output.length - 2)
+        return {"kind": output.kind, "unlabelled": missing, "distributions": found, "cut": cut}
     labels, counts = manifest.labels[name], {}
     for split, rows in splits.items():
         known = values[rows][weights[rows] > 0]

@@ -33,6 +33,11 @@ def fit_preprocessor(spec, manifest, moments=None):
                 vocabularies[name] = learn_vocabulary(cells, modality, spec.training.seed)
         elif modality.kind == "numbers":
             statistics[name] = _moments(manifest.cells[name][train])
+    for name, output in spec.of_kind("caption").items():
+        cells = manifest.targets[name][train]
+        if output.separator:
+            cells = [text for cell in cells for text in output.captions_of(cell)]
+        vocabularies[name] = learn_vocabulary(cells, output, spec.training.seed)
     for name in spec.of_kind("regression"):
         known = manifest.target_weights[name][train] > 0
         statistics[name] = _moments(manifest.targets[name][train][known])
@@ -62,8 +67,8 @@ def known_vocabulary(modality):
     return known.tokens
 
 
-def learn_vocabulary(texts, modality, seed):
-    """Returns a WordPiece vocabulary of at most `vocabulary_size` tokens, the reserved ones first.
+def learn_vocabulary(texts, part, seed):
+    """Returns a WordPiece vocabulary of at most `part.vocabulary_size` tokens, the reserved ones first.
 
     Of more than 200,000 texts a seeded sample is read.
     Source: Wu et al. 2016, arXiv:1609.08144, as built by tensorflow_text's `wordpiece_vocab`.
@@ -77,11 +82,11 @@ def learn_vocabulary(texts, modality, seed):
     texts = texts[known].to_numpy()
     vocabulary = bert_vocab_from_dataset.bert_vocab_from_dataset(
         tf.data.Dataset.from_tensor_slices(texts).batch(1000),
-        vocab_size=modality.vocabulary_size,
+        vocab_size=part.vocabulary_size,
         reserved_tokens=list(RESERVED_TOKENS),
-        bert_tokenizer_params={"lower_case": modality.lowercase},
+        bert_tokenizer_params={"lower_case": part.lowercase},
     )
-    return vocabulary[: modality.vocabulary_size]
+    return vocabulary[: part.vocabulary_size]
 
 
 def _moments(values):

@@ -13,7 +13,7 @@ from mm_keras.data.numbers import wrong_numbers
 from mm_keras.data.reading import read_manifest, read_table
 from mm_keras.data.splits import split_by_column, split_by_shares
 from mm_keras.data.table import ManifestError
-from mm_keras.data.targets import read_numbers_target, read_target
+from mm_keras.data.targets import read_captions, read_numbers_target, read_target
 
 __all__ = ["Manifest", "ManifestError", "Rows", "load_manifest", "load_rows", "read_manifest"]
 
@@ -49,7 +49,8 @@ class Manifest(Rows):
             bad one in none.
         labels: dict, classification output -> list of str. Classes of train; numbers sorted by value.
         targets: dict, classification output -> int32 `(N,)`, index of the class, -1 = no label; multi-label:
-            float32 `(N, C)` of 0 and 1; regression output -> float32 `(N, n)`.
+            float32 `(N, C)` of 0 and 1; regression output -> float32 `(N, n)`; caption output -> pandas
+            string array `(N,)` of cells.
         target_weights: dict, output -> float32 `(N,)`. Sample weight times class weight, 0 = no target.
         findings: list of Finding. What is wrong with rows.
     """
@@ -217,6 +218,8 @@ def _read_targets(manifest, table, spec, targeted, labels):
     for name, output in targeted.items():
         if output.kind == "regression":
             target = read_numbers_target(table, name, output, manifest.splits, learn=labels is None)
+        elif output.kind == "caption":
+            target = read_captions(table, name, output, manifest.splits, learn=labels is None)
         else:
             target = read_target(table, name, output, manifest.splits, labels and labels[name])
             manifest.labels[name] = target.labels

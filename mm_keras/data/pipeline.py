@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_keras.data.augment import make_augmentation
+from mm_keras.data.draws import uniform
 from mm_keras.data.examples import open_examples
 from mm_keras.data.findings import DataError
 from mm_keras.data.fitting import fit_preprocessor
@@ -15,6 +16,7 @@ from mm_keras.data.order import seeds
 from mm_keras.data.row_source import RowSource, as_tensor
 from mm_keras.data.sequence_lengths import relative_lengths, trim
 from mm_keras.data.service import check_service, serve_from
+from mm_keras.data.transforms import choose_caption
 
 __all__ = ["DataError", "Datasets", "choose_cache", "fill_batch", "make_datasets"]
 
@@ -146,7 +148,10 @@ def join_columns(manifest, preprocessor):
         elif modality.kind == "text":
             columns[name] = as_tensor(manifest.cells[name])
     for name in manifest.targets:
-        columns[f"target/{name}"] = tf.constant(manifest.targets[name])
+        values = manifest.targets[name]
+        columns[f"target/{name}"] = (
+            tf.constant(values) if isinstance(values, np.ndarray) else as_tensor(values)
+        )
         columns[f"weight/{name}"] = tf.constant(manifest.target_weights[name])
 
     @tf.autograph.experimental.do_not_convert
@@ -187,6 +192,7 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
     alpha = spec.training.mixup if training else 0
     kinds = {name: modality.kind for name, modality in spec.modalities.items()}
     sequences = [name for name, modality in spec.modalities.items() if modality.is_sequence]
+    captions = spec.of_kind("caption")
     copies = {
         key: modality
         for name in spec.of_kind("autoencoder")
@@ -202,6 +208,11 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
         if training and spec.input.bucketing:
             inputs |= {name: trim(inputs[name], spec.modalities[name]) for name in sequences}
         targets, weights = _targets(spec, preprocessor, rows, inputs)
+        for name, output in captions.items():
+            cells = rows[f"target/{name}"]
+            draws = uniform(cells, seed, f"{name}/caption") if training else tf.zeros_like(weights[name])
+            ids = preprocessor.caption_ids(name, choose_caption(cells, output.separator, draws))
+            inputs[f"{name}.given"], targets[name] = ids[:, :-1], ids[:, 1:]
         if alpha:
             inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)
         return inputs, targets, weights
@@ -223,8 +234,10 @@ def _targets(spec, preprocessor, rows, inputs):
             targets[name] = here[:, :, None]
             weights[name] = tf.cast(tf.reduce_sum(here, axis=1) > 1, tf.float32)
             continue
+        weights[name] = rows[f"weight/{name}"]
+        if output.kind == "caption":
+            continue
         target = rows[f"target/{name}"]
         single = target.dtype.is_integer
         targets[name] = tf.one_hot(target, len(preprocessor.labels[name])) if single else target
-        weights[name] = rows[f"weight/{name}"]
     return targets, {key: weight * rows["row/real"] for key, weight in weights.items()}

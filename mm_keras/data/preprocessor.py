@@ -26,7 +26,7 @@ class Preprocessor:
     Args:
         modalities: dict, name -> modality of the spec.
         outputs: dict, name -> output of the spec.
-        vocabularies: dict, text modality -> list of tokens.
+        vocabularies: dict, text modality or caption output -> list of tokens.
         labels: dict, classification output -> list of class names.
         statistics: dict, modality of numbers or features -> {"mean": [...], "variance": [...]} over train.
         max_pixels, max_samples: int. A larger image, a longer sound is refused before it is decoded.
@@ -51,8 +51,8 @@ class Preprocessor:
         self.max_samples = max_samples
         self.tokenizers = {
             name: transforms.make_tokenizer(vocabularies[name], modality.lowercase)
-            for name, modality in self.modalities.items()
-            if modality.kind == "text"
+            for name, modality in {**self.modalities, **outputs}.items()
+            if modality.kind in ("text", "caption")
         }
 
     @property
@@ -90,6 +90,15 @@ class Preprocessor:
             inputs[name] = _zeros_where_absent(x, present[:, i] > 0)
         inputs["present"] = present
         return inputs
+
+    def caption_ids(self, name, texts):
+        """Turns texts, string `(B,)`, into what a caption output learns: token ids `(B, length)`."""
+        return transforms.tokenize(texts, self.tokenizers[name], self.outputs[name].length)
+
+    def caption_strings(self, name, ids):
+        """Turns token ids of a caption output `(..., T)` into texts `(...)`."""
+        texts = transforms.detokenize(tf.reshape(ids, [-1, ids.shape[-1]]), self.vocabularies[name])
+        return tf.reshape(texts, tf.shape(ids)[:-1])
 
     def tensors(self, raw):
         """Turns a raw batch, as `raw_spec` says, into the model's inputs: the served preprocessing."""
@@ -133,8 +142,9 @@ class Preprocessor:
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each
-        classification, numbers of each regression, vectors of each contrastive output (of norm 1; zeros of an
-        absent modality), or, where there is none of these, the reconstructions."""
+        classification, numbers of each regression, text and its log-probability of each caption output,
+        vectors of each contrastive output (of norm 1; zeros of an absent modality), or, where there is none
+        of these, the reconstructions."""
         read = {}
         for name, output in self.outputs.items():
             if output.kind == "classification":
@@ -142,6 +152,9 @@ class Preprocessor:
                 read[f"{name}_scores"] = outputs[name]
             elif output.kind == "regression":
                 read[name] = outputs[name]
+            elif output.kind == "caption":
+                read[name] = self.caption_strings(name, outputs[name])
+                read[f"{name}_score"] = outputs[f"{name}_score"]
             elif output.kind == "contrastive":
                 vectors = tf.math.l2_normalize(outputs[name], axis=-1)  # (B, M, D)
                 for place, title in enumerate(output.titles(name)):

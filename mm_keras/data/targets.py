@@ -1,4 +1,4 @@
-"""Reads the target columns: classes of train, class indices, numbers, and how much each row counts."""
+"""Reads the target columns: classes, numbers or texts, and how much each row counts."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,15 @@ from mm_keras.data.table import ManifestError
 
 @dataclass
 class Target:
-    """What one classification or regression output learns.
+    """What one classification, regression or caption output learns.
 
     Args:
         labels: list of str. Classes of train, sorted; numbers by value. None of a regression.
         values: int32 `(N,)`, index of the class, -1 = no label; multi-label: float32 `(N, C)` of 0 and 1;
-            regression: float32 `(N, n)`, an unknown number replaced by the mean of the known ones.
+            regression: float32 `(N, n)`, an unknown number replaced by the mean of the known ones; caption:
+            pandas string array `(N,)`, the cell.
         weights: float32 `(N,)`. 0 = no label, else the weight of its class; multi-label: the mean of them;
-            regression: 1, or 0 if a number of the row is unknown.
+            regression: 1, or 0 if a number of the row is unknown; caption: 1, or 0 if there is none.
         findings: list of Finding. Rows whose target cannot be used; their weight is 0.
     """
 
@@ -99,6 +100,29 @@ def read_numbers_target(table, name, output, splits, learn=True):
     sums = np.where(known, values, 0).sum(axis=0, dtype="float64")
     means = (sums / np.maximum(known.sum(axis=0), 1)).astype("float32")
     return Target(None, np.where(known, values, means), whole.astype("float32"), found)
+
+
+def read_captions(table, name, output, splits, learn=True):
+    """Reads the column of a caption output.
+
+    Args:
+        table: Table.
+        name: str. The output's name.
+        output: CaptionOutput.
+        splits: dict, split name -> int array of rows.
+        learn: bool. There must be train rows with captions that differ.
+
+    Returns: Target.
+    Raises: ManifestError, if the column is not there, or holds no two different captions to learn from.
+    """
+    cells = table.column(output.column or name, f"outputs.{name}.column")
+    codes, distinct = pd.factorize(cells)
+    known = np.array([bool(output.captions_of(cell)) for cell in distinct], bool)
+    if learn and len(np.unique(codes[splits["train"]][known[codes[splits["train"]]]])) < 2:
+        fix = "Check the column and the split; a text that never differs cannot be learned."
+        expected = "at least 2 different texts in the train rows"
+        raise ManifestError(message(f"column {output.column or name}", expected, "fewer", fix))
+    return Target(None, cells, known[codes].astype("float32"))
 
 
 def _refuse_constant(values, columns):

@@ -10,6 +10,7 @@ from mm_keras.data.graph_check import require
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
 START, END = RESERVED_TOKENS.index("[START]"), RESERVED_TOKENS.index("[END]")
+PUNCTUATION = ((r" ([,.;:!?%)\]}])", r"\1"), (r"([(\[{]) ", r"\1"), (r"(\w) (['’/-]) (\w)", r"\1\2\3"))
 FILE_KINDS = ("image", "audio", "features")
 TRACE = re.compile(r'\s*(?:File "|Graph execution error:|Detected at node|at node|\[\[)')
 
@@ -41,14 +42,36 @@ def is_text(texts):
 
 
 def detokenize(ids, vocabulary):
-    """Turns token ids `(B, T)` into texts `(B,)`: up to the end token or padding, word pieces joined."""
+    """Turns token ids `(B, T)` into texts `(B,)`: up to the end token or padding, word pieces joined, and
+    marks of punctuation to the words that they belong to."""
     ends = tf.logical_or(ids == END, ids == 0)
     read = tf.math.cumsum(tf.cast(ends, tf.int32), axis=1) == 0
     read = tf.logical_and(read, ids >= len(RESERVED_TOKENS))
     words = tf.where(read, tf.gather(tf.constant(list(vocabulary)), ids), "")
     joined = tf.strings.reduce_join(words, axis=1, separator=" ")
     joined = tf.strings.regex_replace(tf.strings.regex_replace(joined, r"\s+", " "), r" ##", "")
+    for pattern, text in PUNCTUATION:
+        joined = tf.strings.regex_replace(joined, pattern, text)
     return tf.strings.strip(joined)
+
+
+def choose_caption(cells, separator, draws):
+    """Returns one of the captions of each cell, string `(B,)`; "" of a cell of none.
+
+    Args:
+        cells: string tensor `(B,)`.
+        separator: str or None. Between the captions of a cell; None: a cell is one caption.
+        draws: float tensor `(B,)` in [0, 1). Which of them; 0 is the first.
+    """
+    if separator is None:
+        return cells
+    parts = tf.strings.split(cells, separator)
+    parts = tf.ragged.boolean_mask(parts, tf.strings.strip(parts) != "")
+    counts = parts.row_lengths()
+    places = tf.cast(draws * tf.cast(counts, tf.float32), counts.dtype)
+    texts = tf.concat([parts.flat_values, [""]], axis=0)  # The last stands for none.
+    none = tf.cast(tf.size(texts) - 1, counts.dtype)
+    return tf.gather(texts, tf.where(counts > 0, parts.row_starts() + places, none))
 
 
 def read_file(path):

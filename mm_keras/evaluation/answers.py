@@ -1,21 +1,23 @@
 """What a model answers with each subset of its modalities, over all rows of a split."""
 
-from dataclasses import dataclass
+import dataclasses
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from mm_keras.caption_model import answering_model, caption_decoders
 from mm_keras.evaluation.scores import predicted_classes
-from mm_keras.model import encoded_tensors
+from mm_keras.model import GIVEN, encoded_tensors, modality_inputs
 
 
-@dataclass
+@dataclasses.dataclass
 class Answers:
     """True and given answers of one output.
 
     Args:
-        true: array `(N,)` of classes, bool `(N, C)` of labels, or float `(N, n)` of numbers.
+        true: array `(N,)` of classes, bool `(N, C)` of labels, float `(N, n)` of numbers, or int `(N, T)` of
+            texts' tokens.
         known: bool array `(N,)`. Whether a row's answer is known.
         present: bool array `(N, M)`. Which modalities, sorted by name, a row has.
         guesses: dict, subset (tuple of modality names) -> array like `true`.
@@ -46,12 +48,14 @@ def collect_answers(model, spec, batches, subsets, see=None):
         spec: Spec.
         batches: iterable of (inputs, targets, weights).
         subsets: list of tuples of modality names, the last one of all of them.
-        see: callable or None. Called with the targets, outputs and weights of each batch, whole.
+        see: callable or None. Called with the targets, outputs and weights of each batch, whole; the outputs
+            are what losses read, of captions the logits after true tokens.
 
-    Returns: dict, classification or regression -> Answers.
+    Returns: dict, classification, regression or caption output -> Answers.
     """
-    encode, decide = _cut(model)
-    names, parts = spec.modality_names, {**spec.of_kind("classification"), **spec.of_kind("regression")}
+    encode, decide, force = _cut(model)
+    names = spec.modality_names
+    parts = {name: part for name, part in spec.outputs.items() if part.target_columns}
     true, known, present = {name: [] for name in parts}, {name: [] for name in parts}, []
     guesses = {name: {subset: [] for subset in subsets} for name in parts}
     for inputs, targets, weights in batches:
@@ -66,7 +70,7 @@ def collect_answers(model, spec, batches, subsets, see=None):
             for name, part in parts.items():
                 guesses[name][subset].append(_read(outputs[name], part))
         if see:
-            see(targets, outputs, weights)
+            see(targets, {**outputs, **force(embeddings, inputs)}, weights)
     present = np.concatenate(present)
     return {
         name: Answers(
@@ -80,17 +84,43 @@ def collect_answers(model, spec, batches, subsets, see=None):
     }
 
 
+def written_texts(answers, name, data, split):
+    """Returns the `Answers` of a caption output as texts: `true` holds a list of them for each row.
+
+    Rows of train come shuffled, each with the one caption that was drawn; of another split all captions of a
+    row's cell count.
+    """
+    part = data.preprocessor.outputs[name]
+
+    def decode(ids):
+        return [text.decode() for text in data.preprocessor.caption_strings(name, tf.constant(ids)).numpy()]
+
+    if split == "train":
+        texts = [[text] for text in decode(answers.true)]
+    else:
+        texts = [part.captions_of(cell) for cell in data.manifest.targets[name][data.rows[split]]]
+    true = np.empty(len(answers.true), object)  # Rows that fill the last batch of several devices have none.
+    true[:] = [texts[row] if row < len(texts) else [] for row in range(len(true))]
+    guesses = {subset: np.array(decode(ids), object) for subset, ids in answers.guesses.items()}
+    return dataclasses.replace(answers, true=true, guesses=guesses)
+
+
 def _read(values, part):
     values = values.numpy()
     return predicted_classes(values, part) if part.kind == "classification" else values
 
 
 def _cut(model):
-    """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs."""
-    names = [name for name in model.input if name != "present"]
+    """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs; the latter also to
+    what captions give after true tokens."""
+    names, captions = modality_inputs(model.input), caption_decoders(model)
     between = encoded_tensors(model)
-    encoders = keras.Model({name: model.input[name] for name in names}, between)
-    rest = keras.Model([*between.values(), model.input["present"]], model.output)
+    encoders = _part({name: model.input[name] for name in names}, between)
+    ends = [*between.values(), model.input["present"]]
+    rest = _part(ends, answering_model(model).output)
+    given = [f"{name}{GIVEN}" for name in captions]
+    forced = [*ends, *(model.input[name] for name in given)]
+    teacher = _part(forced, {name: model.output[name] for name in captions}) if captions else None
 
     @tf.function(reduce_retracing=True)
     def encode(batch):
@@ -100,4 +130,24 @@ def _cut(model):
     def decide(embedded, present):
         return rest([*(embedded[name] for name in between), present], training=False)
 
-    return encode, decide
+    @tf.function(reduce_retracing=True)
+    def force(embedded, inputs):
+        if teacher is None:
+            return {}
+        true = [inputs[name] for name in given]
+        return teacher([*(embedded[name] for name in between), inputs["present"], *true], training=False)
+
+    return encode, decide, force
+
+
+def _part(inputs, outputs):
+    """Returns the model between tensors of a graph, which stays as it was.
+
+    Of an input layer's tensor beside others Keras 3.15 notes that it comes from the copy that it makes of the
+    layer's node, and can then not save the model that the tensor was taken from.
+    """
+    histories = [(x, x._keras_history) for x in keras.tree.flatten(inputs)]
+    part = keras.Model(inputs, outputs)
+    for x, history in histories:
+        x._keras_history = history
+    return part

@@ -5,7 +5,9 @@ import numpy as np
 from mm_keras.evaluation.answers import collect_answers
 from mm_keras.evaluation.scores import right_rows
 
+MOST_TOKENS = 256  # Of a caption output, by which texts are compared.
 LEAST_ROWS = 50
+MOST_TOKENS = 256  # Of a caption output, by which texts are compared.
 MARGIN = 2.0  # Standard deviations, which chance goes beyond once in 44 times.
 
 
@@ -39,7 +41,8 @@ def judge_branches(answers, spec, split):
 
     Returns: (branches, warnings). `branches`: modality -> output -> {rows, score, chance, deviation,
         learned}; `score` is what (1) compares: the share of right answers (of several labels, of right ones),
-        of numbers the correlation, averaged over the columns. `warnings`: a sentence for each modality that
+        of numbers the correlation, averaged over the columns, of texts the cosine of
+        their tokens. `warnings`: a sentence for each modality that
         was judged and is learned for no output.
     Source: the exact variance over all orders, Hoeffding 1951, "A combinatorial central limit theorem".
     """
@@ -80,7 +83,8 @@ def against_chance(true, guess, part):
         part: the output's part of the spec.
     """
     a, b = _vectors(true, true, part), _vectors(guess, true, part)
-    count, columns = len(a), 1 if part.kind == "classification" and not part.multi_label else true.shape[1]
+    count = len(a)
+    columns = true.shape[1] if part.kind == "regression" or getattr(part, "multi_label", False) else 1
     centred_a, centred_b = a - a.mean(axis=0), b - b.mean(axis=0)
     variance = np.trace((centred_a.T @ centred_a) @ (centred_b.T @ centred_b)) / (count - 1)
     scale = count * columns
@@ -90,7 +94,9 @@ def against_chance(true, guess, part):
 
 def _vectors(values, true, part):
     """Returns `(N, K)`: the product of a true row and a given one is the number of right answers, of numbers
-    their product in standard deviations from the mean."""
+    their product in standard deviations from the mean, of texts the cosine of their counts of tokens."""
+    if part.kind == "caption":
+        return _token_shares(values, true)
     if part.kind == "regression":
         values = values.astype("float64")
         deviations = values.std(axis=0)
@@ -106,9 +112,19 @@ def _merits(given, subset, rows, part):
     if part.kind == "regression":
         deviations = given.true[given.known].astype("float64").std(axis=0)
         return -np.square((guess - true) / np.where(deviations > 0, deviations, np.inf)).mean(axis=1)
+    if part.kind == "caption":
+        return (_token_shares(true, true) * _token_shares(guess, true)).sum(axis=1)
     if part.multi_label:
         return (true == guess).mean(axis=1)
     return right_rows(true, guess).astype("float64")
+
+
+def _token_shares(ids, true):
+    """Returns how often each of the commonest true tokens stands in a text, scaled to a norm of 1."""
+    tokens, counts = np.unique(true[true > 0], return_counts=True)
+    tokens = tokens[np.argsort(-counts, kind="stable")[:MOST_TOKENS]]
+    found = np.stack([(ids == token).sum(axis=1) for token in tokens], axis=1).astype("float64")
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
 
 def _is_above_zero(values):
@@ -135,4 +151,6 @@ def _figures(output, part, told, split):
     rows, most = f"{told['rows']:,} {split} rows", told["chance"] + MARGIN * told["deviation"]
     if part.kind == "regression":
         return f"`{output}`: correlation {told['score']:.2f} in {rows}, by chance up to {most:.2f}"
+    if part.kind == "caption":
+        return f"`{output}`: cosine of tokens {told['score']:.2f} in {rows}, by chance up to {most:.2f}"
     return f"`{output}`: {told['score']:.1%} right in {rows}, by chance up to {most:.1%}"

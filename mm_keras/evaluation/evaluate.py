@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from mm_keras.balance import plain_model
 from mm_keras.checks import message
-from mm_keras.evaluation.answers import collect_answers
+from mm_keras.evaluation.answers import collect_answers, written_texts
 from mm_keras.evaluation.branches import judge_branches
+from mm_keras.evaluation.caption_scores import caption_scores, mean_rouge_l
 from mm_keras.evaluation.retrieval import retrieval_scores
 from mm_keras.evaluation.scores import (
     classification_scores,
@@ -20,6 +21,7 @@ from mm_keras.evaluation.scores import (
 from mm_keras.model import loss_weights, make_heads
 
 MOST_SUBSETS_OF = 6
+MOST_EXAMPLES = 12
 
 
 def subsets_of(names):
@@ -46,10 +48,12 @@ def evaluate(model, spec, data, split="test"):
 
     Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, of a
         classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true), of
-        a regression mae, rmse and r2, also of each column, and points to draw, of a contrastive output what
+        a regression mae, rmse and r2, also of each column, and points to draw, of a caption output those of
+        `caption_scores` on texts found greedily, and examples, of a contrastive output what
         `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for each subset
-        such as "audio+image" the accuracy of each classification and the R2 of each regression, over the
-        rows that have at least one of these modalities; `branches` and `warnings` of `judge_branches`.
+        such as "audio+image" the accuracy of each classification, the R2 of each regression and the ROUGE-L
+        of each caption output, over the rows that have at least one of these modalities; `branches` and
+        `warnings` of `judge_branches`.
     Raises: ValueError, if the split has no rows.
     """
     batches = getattr(data, split, None)
@@ -98,6 +102,8 @@ def _collect(spec, data, split, meters, answers, matched):
     table = {}
     for name, given in answers.items():
         part = spec.outputs[name]
+        if part.kind == "caption":
+            given = written_texts(given, name, data, split)
         for subset in given.guesses:
             true, guess = given.of(subset)
             table.setdefault(subset_name(subset), {})[name] = _score(true, guess, part)
@@ -106,6 +112,9 @@ def _collect(spec, data, split, meters, answers, matched):
         if part.kind == "classification":
             labels = data.preprocessor.labels[name]
             outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
+        elif part.kind == "caption":
+            outputs[name].update(caption_scores(list(true), list(guess), part.lowercase))
+            outputs[name]["examples"] = _examples(true, guess)
         else:
             outputs[name].update(regression_scores(true, guess, part.columns))
     weights = loss_weights(spec)
@@ -125,4 +134,12 @@ def _score(true, guess, part):
     """Returns the one number that says how well a subset of the modalities does, None of too few rows."""
     if part.kind == "regression":
         return explained(true, guess)
+    if part.kind == "caption":
+        return mean_rouge_l(list(true), list(guess), part.lowercase) if len(true) else None
     return float(right_rows(true, guess).mean()) if len(true) else None
+
+
+def _examples(true, guess):
+    """Returns [references, text] of up to 12 rows, evenly drawn."""
+    rows = np.unique(np.linspace(0, len(true) - 1, MOST_EXAMPLES).astype(int))
+    return [[list(true[row]), str(guess[row])] for row in rows]

@@ -70,6 +70,7 @@ def run_saved_model(task):
     latency = {}
     for name, signature in loaded.signatures.items():
         inputs = read_inputs(task["inputs"], "tensors" if name == "tensors" else "raw")
+        inputs |= read_inputs(task["inputs"], name)  # What it reads beside the others.
         for key, tensor in signature(**inputs).items():
             write_output(task["outputs"], name, key, tensor)
         one = {key: tensor[:1] for key, tensor in inputs.items()}

@@ -3,18 +3,24 @@
 import keras
 import tensorflow as tf
 
+from mm_keras.caption_model import answering_model
+from mm_keras.caption_search import SAMPLING, CaptionSearch
 from mm_keras.model import embedding_model
 
 
 def write_saved_model(model, spec, preprocessor, folder):
     """Writes a SavedModel with the signatures serving_default, tensors, embed (unless all outputs are
-    contrastive, which fuse nothing) and, where the spec has an autoencoder, reconstruct.
+    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, and where it has a
+    caption output, generate and sample.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
     outputs; a classification's scores are `<output>_scores` beside its label strings, the numbers of a
     regression `(B, n)` are in their own units, and the vectors of a contrastive output, of norm 1, are
-    `<output>_<modality>`.
+    `<output>_<modality>`. A caption's text is found greedily, `<output>_score` is its log-probability;
+    `generate` gives the texts `(B, K)` of its beams, best first, and `<output>_scores` `(B, K)`; `sample`
+    draws as many, by the further inputs seed (int32), temperature and top_p (float32), a number a row each.
     """
+    trained, model = model, answering_model(model)
     archive = keras.export.ExportArchive()
     archive.track(model)
     raw, tensors = preprocessor.raw_spec(), preprocessor.tensor_spec()
@@ -30,9 +36,20 @@ def write_saved_model(model, spec, preprocessor, folder):
         endpoints["embed"] = (lambda inputs: fuse(prepare(inputs)), raw)
     if spec.of_kind("autoencoder"):
         endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
+    if spec.of_kind("caption"):
+        captions = CaptionSearch(trained, preprocessor)
+        endpoints["generate"] = (lambda inputs: captions.beams(prepare(inputs)), raw)
+        endpoints["sample"] = (lambda inputs: _sample(captions, prepare, inputs), {**raw, **SAMPLING})
     for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)
+
+
+def _sample(captions, prepare, inputs):
+    settings = {name: inputs[name] for name in SAMPLING}
+    return captions.samples(
+        prepare({name: x for name, x in inputs.items() if name not in SAMPLING}), **settings
+    )
 
 
 def _traced(function, signature):
@@ -45,6 +62,7 @@ def _traced(function, signature):
 
 def write_static_model(model, preprocessor, folder):
     """Writes a SavedModel of static batch 1 over the model's inputs: what the TFLite converter reads."""
+    model = answering_model(model)
     archive = keras.export.ExportArchive()
     archive.track(model)
     signature = preprocessor.tensor_spec(batch_size=1)

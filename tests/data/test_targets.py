@@ -1,4 +1,4 @@
-"""Targets of a regression: numbers, unknown ones, and cells that are none."""
+"""Targets of a regression: numbers, unknown ones, and cells that are none; and of a caption output."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_keras.data.table import TEXT, ManifestError, Table
-from mm_keras.data.targets import read_numbers_target
-from mm_keras.spec_outputs import RegressionOutput
+from mm_keras.data.targets import read_captions, read_numbers_target
+from mm_keras.spec_outputs import CaptionOutput, RegressionOutput
 
 PLACE = RegressionOutput(kind="regression", columns=["north", "east"])
 ONE = RegressionOutput(kind="regression", columns=["x"])
@@ -88,3 +88,21 @@ def test_any_float32_is_read_as_itself(numbers):
     wanted = np.array([number for number in numbers if number is not None], "float32")
     np.testing.assert_allclose(target.values[known, 0], wanted, rtol=1e-6)
     assert np.isfinite(target.values).all()
+
+
+def test_captions_are_the_cells_and_one_of_none_has_no_weight():
+    table = table_of(caption=["a b", "", "c|d", " | "])
+    output = CaptionOutput(kind="caption", separator="|")
+    target = read_captions(table, "caption", output, everything(table))
+    assert list(target.values) == ["a b", "", "c|d", " | "]
+    assert target.weights.tolist() == [1, 0, 1, 0] and target.weights.dtype == np.float32
+    assert output.captions_of("c| d |") == ["c", "d"]
+    assert CaptionOutput(kind="caption").captions_of("c|d") == ["c|d"]
+
+
+@pytest.mark.parametrize("cells", [["a", "a", ""], ["", "", ""]])
+def test_captions_that_never_differ_are_refused_unless_nothing_is_learned(cells):
+    table, output = table_of(caption=cells), CaptionOutput(kind="caption")
+    with pytest.raises(ManifestError, match="`column caption` expects at least 2 different texts"):
+        read_captions(table, "caption", output, everything(table))
+    assert len(read_captions(table, "caption", output, everything(table), learn=False).values) == 3

@@ -55,7 +55,38 @@ def test_a_text_is_tokenized_alike_alone_in_a_batch_and_in_a_dataset():
 def test_tokens_read_as_text_up_to_their_end():
     ids = tf.constant([[2, 8, 5, 6, 11, 3, 8], [2, 8, 0, 5, 5, 5, 5], [0] * 7, [2, 4, 8, 1, 5, 7, 3]])
     read = transforms.detokenize(ids, VOCABULARY)
-    assert read.numpy().tolist() == [b"the playing .", b"the", b"", b"the plays"]
+    assert read.numpy().tolist() == [b"the playing.", b"the", b"", b"the plays"]
+
+
+def test_marks_of_punctuation_stand_with_their_words():
+    words = ["a", "(", "b", ")", ",", "isn", "'", "t", "-", "!", "##s"]
+    vocabulary = [*VOCABULARY[:5], *words]
+    ids = {word: 5 + place for place, word in enumerate(words)}
+    texts = {
+        "a ( b ) , a !": b"a (b), a!",
+        "isn ' t a - b": b"isn't a-b",
+        "a ##s , b": b"as, b",
+        "a - , a": b"a -, a",
+    }
+    rows = [[ids[word] for word in text.split()] for text in texts]
+    padded = tf.constant([row + [0] * (9 - len(row)) for row in rows])
+    assert transforms.detokenize(padded, vocabulary).numpy().tolist() == [*texts.values()]
+
+
+@pytest.mark.parametrize(
+    ("draw", "texts"),
+    [(0.0, ["a b", "", "c", "x"]), (0.5, ["a b", "", "e", "x"]), (0.99, ["a b", "", "f g", "x"])],
+)
+def test_one_caption_of_a_cell_is_chosen(draw, texts):
+    cells = tf.constant(["a b", " | ", "c|e| |f g", "|x"])
+
+    def choose(cells):
+        return tf.strings.strip(transforms.choose_caption(cells, "|", tf.fill([tf.size(cells)], draw)))
+
+    assert [text.decode() for text in choose(cells).numpy()] == texts
+    mapped = tf.data.Dataset.from_tensor_slices(cells).batch(3).map(choose).unbatch()
+    assert [text.decode() for text in mapped.as_numpy_iterator()] == texts
+    np.testing.assert_array_equal(transforms.choose_caption(cells, None, tf.zeros([4])), cells)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("image", (8, 8, 3)), ("audio", (800,)), ("vec", (6,))])

@@ -41,6 +41,13 @@ def test_subsets_of_few_and_of_many_modalities():
     assert [len(x) for x in many] == [1] * 8 + [7] * 8 + [8]
 
 
+def test_a_model_that_was_evaluated_can_be_saved(trained, result, tmp_path):
+    run, _ = trained
+    run.model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert again.count_params() == run.model.count_params()
+
+
 def test_every_subset_equals_the_model_with_inputs_taken_away(trained, result, rows):
     run, _ = trained
     inputs, targets, weights = rows
