@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 bench = typer.Typer(help="Measure where the time goes.", no_args_is_help=True)
-data = typer.Typer(help="Build benchmark data sets.", no_args_is_help=True)
+data = typer.Typer(help="Write data sets to try and to compare with.", no_args_is_help=True)
 data_service = typer.Typer(help="Make training batches on other machines.", no_args_is_help=True)
 
 
@@ -151,6 +151,27 @@ def bench_input(
 
         found = measure_input(spec, seconds, model)
     console_bench.show_input(out, found)
+
+
+@data.command()
+def keypad(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write, new or empty.")],
+    rows: Annotated[int, typer.Option(help="Rows, 100 to 1797.")] = 1797,
+    empty: Annotated[float, typer.Option(help="Share of the cells of train that are empty.")] = 0.05,
+    captions: Annotated[
+        bool, typer.Option("--captions", help="Write texts to learn to write too: caption and summary.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
+):
+    """Write the embedded data set: which key of a telephone keypad was meant, by scan, sound and note.
+
+    Example: mm-keras data keypad keypad --captions
+    """
+    from mm_keras import console
+    from mm_keras.data.keypad import write_keypad
+
+    manifest = write_keypad(folder, seed, rows, empty, captions)
+    console.show_paths(console.make_console(), "Written", [manifest])
 
 
 @data.command()

@@ -12,6 +12,7 @@ from scipy.io import wavfile
 from sklearn.datasets import load_digits
 
 from mm_keras.checks import message
+from mm_keras.data.keypad_texts import WORDS, write_captions, write_summaries
 
 VERSION = 1
 SCANS = 1797  # Of load_digits, each used once.
@@ -31,7 +32,6 @@ PLACES = np.array([(3, 1), *((row, column) for row in range(3) for column in ran
 PATTERNS = np.array([(1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)], dtype=bool)
 PATTERN_SHARES = (0.28, 0.15, 0.15, 0.15, 0.09, 0.09, 0.09)
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LETTERS = (None, None, "abc", "def", "ghi", "jkl", "mno", "pqrs", "tuv", "wxyz")  # ITU-T E.161.
 WHOLE_NOTES = (
     "the {} key", "press {}", "it was {}", "key {} please", "dial {}", "i think {}", "number {}", "{}",
@@ -44,7 +44,7 @@ TYPO_SHARE = 0.3
 LETTER_SHARE = 0.2
 
 
-def write_keypad(folder, seed=7, rows=SCANS, empty=0.05):
+def write_keypad(folder, seed=7, rows=SCANS, empty=0.05, captions=False):
     """Writes the keypad data set as a folder like any user's, and returns the path of its manifest.
 
     The folder holds `images/*.png` (grey, 16x16), `audio/*.wav` (16-bit PCM, 8000 Hz, 0.5 s), `manifest.csv`
@@ -60,6 +60,10 @@ def write_keypad(folder, seed=7, rows=SCANS, empty=0.05):
         seed: int >= 0. The same seed gives the same bytes, under the same versions of the libraries.
         rows: int in 100..1797. Number of rows; each uses a scan of its own, labels balanced.
         empty: float in [0, 0.3]. Share of the cells of train that are empty.
+        captions: bool. Write two columns more, texts to learn to write: `caption`, such as "a thin three,
+            leaning left", whose words are measured from the scan, with a | between several that fit, and
+            `summary`, such as "three: top row, right column". Every modality of each row is whole then: under
+            a sticker nothing can be measured.
 
     Returns: pathlib.Path of `manifest.csv`.
     Raises: ValueError, if an argument is out of range, or `folder` holds anything else.
@@ -69,6 +73,7 @@ def write_keypad(folder, seed=7, rows=SCANS, empty=0.05):
     _check(seed, rows, empty)
     folder = Path(folder).expanduser().resolve()
     made = {"data_set": "keypad", "version": VERSION, "seed": int(seed), "rows": int(rows), "empty": empty}
+    made |= {"captions": True} if captions else {}
     if _is_reusable(folder, made):
         return folder / "manifest.csv"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +116,12 @@ def _write(folder, made):
     streams = [np.random.default_rng([seed, purpose]) for purpose in range(6)]
     scans, labels = _choose(rows, streams[0])
     splits = _split(labels, streams[1])
-    whole = dict(zip(MODALITIES, _degrade(splits, streams[2]).T, strict=True))
+    texts = {}
+    whole = _degrade(splits, streams[2])
+    if made.get("captions"):
+        whole[:] = True
+        texts = {"caption": write_captions(scans / 16, labels), "summary": write_summaries(labels, PLACES)}
+    whole = dict(zip(MODALITIES, whole.T, strict=True))
     filled = dict(zip(MODALITIES, _fill(splits, made["empty"], streams[2]).T, strict=True))
     images = _draw(scans, whole["image"], streams[3])
     sounds = _play(labels, whole["audio"], streams[4])
@@ -120,7 +130,7 @@ def _write(folder, made):
         (folder / name).mkdir(parents=True)
     with open(folder / "manifest.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow([*COLUMNS, *texts])
         for i in range(rows):
             key = f"k{i:04d}"
             cells = {"image": f"images/{key}.png", "audio": f"audio/{key}.wav", "note": notes[i]}
@@ -129,7 +139,7 @@ def _write(folder, made):
             if filled["audio"][i]:
                 wavfile.write(folder / cells["audio"], RATE, sounds[i])
             cells = [cells[name] if filled[name][i] else "" for name in MODALITIES]
-            table.writerow([key, *cells, labels[i], splits[i]])
+            table.writerow([key, *cells, labels[i], splits[i], *(column[i] for column in texts.values())])
     (folder / "keypad.json").write_text(json.dumps(made) + "\n", encoding="utf-8")
 
 
