@@ -41,7 +41,7 @@ def build_model(spec, data, precision=None):
         `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
         of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
         contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
-        "<output>.given" `(B, T)`, the tokens before those that it is to give, and gives their logits `(B, T,
+        "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives their logits `(B, T,
         V)`, which trains; `answering_model` writes texts.
     """
     fitted = getattr(data, "preprocessor", data)
@@ -72,7 +72,7 @@ def build_model(spec, data, precision=None):
     outputs = {}
     for key, head in make_heads(spec, fitted, dtype).items():
         if isinstance(head, CaptionDecoder):
-            given = keras.Input((head.length - 1,), dtype="int32", name=f"{key}{GIVEN}")
+            given = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
             inputs[f"{key}{GIVEN}"] = given
             outputs[key] = head({**remembered, "given": given})["logits"]
         else:

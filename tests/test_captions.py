@@ -148,6 +148,16 @@ def test_one_of_several_captions_is_drawn_in_training_and_the_first_one_elsewher
     assert starts_of(data, data.validation) == {"a"}
 
 
+def test_training_batches_are_as_long_as_their_longest_text(trained):
+    _, data = trained
+    for split, widths in (
+        ("train", {6}),
+        ("validation", {8}),
+    ):  # `a red one , left [END]`, and all of `length`.
+        found = [targets["caption"].numpy() for _, targets, _ in getattr(data, split)]
+        assert {ids.shape[1] for ids in found} == widths, split
+
+
 def test_the_decoder_is_given_the_tokens_before_those_that_it_learns(trained):
     _, data = trained
     for inputs, targets, weights in data.validation:

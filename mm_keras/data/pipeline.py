@@ -212,6 +212,8 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
             cells = rows[f"target/{name}"]
             draws = uniform(cells, seed, f"{name}/caption") if training else tf.zeros_like(weights[name])
             ids = preprocessor.caption_ids(name, choose_caption(cells, output.separator, draws))
+            if training:  # What is longer than each text of the batch would be computed for nothing.
+                ids = ids[:, : tf.maximum(tf.reduce_max(tf.math.count_nonzero(ids, axis=1)), 2)]
             inputs[f"{name}.given"], targets[name] = ids[:, :-1], ids[:, 1:]
         if alpha:
             inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)
