@@ -151,11 +151,21 @@ class AttentionBlock(keras.layers.Layer):
         value = ops.matmul(context, self.value)
         return value if mask is None else ops.where(ops.cast(mask, "bool")[:, :, None], value, 0)
 
+    def attention(self, inputs, context, mask=None):
+        """Returns how much each step attends to each of a context of more than one step: float32 `(B, T, S)`,
+        the mean of the heads."""
+        return ops.mean(self._weigh(self.norm(inputs), self.context_norm(context), mask), axis=1)
+
     def _attend(self, x, context, mask):
-        query, key, value = (
-            self._heads(ops.matmul(*pair))
-            for pair in ((x, self.query), (context, self.key), (context, self.value))
-        )
+        attention = self._weigh(x, context, mask)
+        value = self._heads(ops.matmul(context, self.value))
+        attended = ops.matmul(ops.cast(attention, value.dtype), value)  # (B, heads, T, D / heads)
+        length, width = ops.shape(x)[1], self.units
+        return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, length, width))
+
+    def _weigh(self, x, context, mask):
+        query = self._heads(ops.matmul(x, self.query))
+        key = self._heads(ops.matmul(context, self.key))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, heads, T, S)
         scores = ops.cast(scores, "float32") * (self.units // self.num_heads) ** -0.5
         if mask is not None:
@@ -165,9 +175,7 @@ class AttentionBlock(keras.layers.Layer):
         attention = ops.softmax(scores)
         if mask is not None:  # Where all is hidden, softmax spreads over hidden steps.
             attention = ops.where(mask, attention, 0.0)
-        attended = ops.matmul(ops.cast(attention, value.dtype), value)  # (B, heads, T, D / heads)
-        length, width = ops.shape(x)[1], self.units
-        return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, length, width))
+        return attention
 
     def _heads(self, x):
         """Returns `(B, T, D)` as `(B, heads, T, D / heads)`."""

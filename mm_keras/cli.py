@@ -157,8 +157,8 @@ def evaluate(
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
+        from mm_keras.evaluation import draw_captions, write_report
         from mm_keras.evaluation import evaluate as evaluate_model
-        from mm_keras.evaluation import write_report
         from mm_keras.run_folder import load_run
 
         loaded = load_run(run)
@@ -166,6 +166,7 @@ def evaluate(
     with console.working(out, f"Evaluating the {split} rows"):
         result = evaluate_model(loaded.model, loaded.spec, data, split.value)
         paths = write_report(result, loaded.folder)
+        paths += draw_captions(loaded.model, loaded.spec, data, split.value, loaded.folder)
     console_evaluation.show_evaluation(out, result)
     console.show_paths(out, "Report", paths)
 

@@ -41,8 +41,8 @@ def build_model(spec, data, precision=None):
         `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
         of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
         contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
-        "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives their logits `(B, T,
-        V)`, which trains; `answering_model` writes texts.
+        "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives the logits
+        of the latter `(B, T, V)`, which trains; `answering_model` writes texts.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))

@@ -1,7 +1,8 @@
 """Measures of a trained model: per output, per class, and with every subset of modalities."""
 
 from mm_keras.evaluation.branches import warn_of_branches
+from mm_keras.evaluation.caption_pictures import draw_captions
 from mm_keras.evaluation.evaluate import evaluate, subset_name, subsets_of
 from mm_keras.evaluation.report import write_report
 
-__all__ = ["evaluate", "subset_name", "subsets_of", "warn_of_branches", "write_report"]
+__all__ = ["draw_captions", "evaluate", "subset_name", "subsets_of", "warn_of_branches", "write_report"]

@@ -9,7 +9,7 @@ from mm_keras.heads.caption_crossentropy import CaptionCrossentropy, caption_acc
 from mm_keras.heads.perplexity import Perplexity
 from mm_keras.heads.recurrent_steps import RecurrentSteps
 from mm_keras.heads.transformer_steps import TransformerSteps
-from mm_keras.token_search import beam_search, greedy_search, nucleus_search
+from mm_keras.token_search import START, beam_search, greedy_search, nucleus_search
 
 KINDS = ("gru", "lstm", "transformer")
 GIVEN, FUSED, STEPS = "given", "fused", ".steps"
@@ -170,6 +170,20 @@ class CaptionDecoder(keras.layers.Layer):
             "ids": ops.reshape(ids, (-1, count, self.length - 1)),
             "score": ops.reshape(score, (-1, count)),
         }
+
+    def attention(self, inputs, ids):
+        """Returns how much each token of texts, int `(B, T)` as they are written, attended to each step of
+        each modality: a dict, name -> float32 `(B, T, T_m)`; of "fused" and of a vector it is one step."""
+        memory = self._memory(inputs)
+        start = ops.full_like(ids[:, :1], START)
+        tokens = self.embed(ops.concatenate([start, ids[:, :-1]], axis=1))
+        weights = self.reader.attention({**memory, "tokens": tokens})
+        parts, begin = {}, 0
+        for name in self.projections:
+            size = inputs[name].shape[1] if len(inputs[name].shape) == 3 else 1
+            parts[name] = weights[:, :, begin : begin + size]
+            begin += size
+        return parts
 
     def loss(self):
         return CaptionCrossentropy(self.label_smoothing)

@@ -64,9 +64,7 @@ class RecurrentSteps(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         context, state = self.begin(inputs)
-        x = self.drop(inputs["tokens"], training=training)
-        for reader, first in zip(self.readers, self._by_layer(state), strict=True):
-            x = reader(x, initial_state=first, training=training)
+        x = self._read(self.drop(inputs["tokens"], training=training), state, training)
         return self.drop(self._attend(x, context), training=training)
 
     def compute_output_shape(self, input_shape):
@@ -100,10 +98,23 @@ class RecurrentSteps(keras.layers.Layer):
         size = len(state) // self.layers
         return [list(state[i : i + size]) for i in range(0, len(state), size)]
 
-    def _attend(self, x, context):
-        memory, keys, steps = context
+    def attention(self, inputs):
+        """Returns how much each step attends to each step of the memory: float32 `(B, T, S)`, of sum 1."""
+        context, state = self.begin(inputs)
+        return self._weigh(self._read(inputs["tokens"], state), context)
+
+    def _read(self, x, state, training=False):
+        for reader, first in zip(self.readers, self._by_layer(state), strict=True):
+            x = reader(x, initial_state=first, training=training)
+        return x
+
+    def _weigh(self, x, context):
+        _, keys, steps = context
         scores = ops.cast(ops.matmul(x, ops.transpose(keys, (0, 2, 1))), "float32")  # (B, T, S)
         scores = scores * self.units**-0.5
-        attention = ops.softmax(ops.where(ops.cast(steps, "bool")[:, None, :], scores, -1e9), axis=-1)
-        attended = ops.matmul(ops.cast(attention, memory.dtype), memory)
+        return ops.softmax(ops.where(ops.cast(steps, "bool")[:, None, :], scores, -1e9), axis=-1)
+
+    def _attend(self, x, context):
+        memory = context[0]
+        attended = ops.matmul(ops.cast(self._weigh(x, context), memory.dtype), memory)
         return self.join(ops.concatenate([attended, x], axis=-1))

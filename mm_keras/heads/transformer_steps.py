@@ -48,14 +48,7 @@ class TransformerSteps(keras.layers.Layer):
         self.norm.build(shape)
 
     def call(self, inputs, training=None):
-        tokens = inputs["tokens"]
-        places = ops.arange(ops.shape(tokens)[1])
-        earlier = (places[None, :] <= places[:, None])[None]  # (1, T, T)
-        x = self.drop(tokens + ops.cast(sinusoids(tokens), tokens.dtype), training=training)
-        for own, other in zip(self.own, self.other, strict=True):
-            x = own(x, context=x, mask=earlier, training=training)
-            x = other(x, context=inputs["memory"], mask=inputs["steps"], training=training)
-        return self.norm(x)
+        return self.norm(self._read(inputs, training)[0])
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape["tokens"])
@@ -87,6 +80,23 @@ class TransformerSteps(keras.layers.Layer):
             x = own(x, context=read, mask=(places <= place)[None, :])
             x = other(x, context=memory, mask=steps)
         return self.norm(x)[:, 0], tuple(after)
+
+    def attention(self, inputs):
+        """Returns how much each step attends to each of the memory: float32 `(B, T, S)`, in the last layer,
+        as the mean of its heads."""
+        memory, steps = inputs["memory"], inputs["steps"]
+        return self.other[-1].attention(self._read(inputs)[1], memory, steps)
+
+    def _read(self, inputs, training=False):
+        """Returns the steps behind the last layer, and before it attends to the memory."""
+        tokens = inputs["tokens"]
+        places = ops.arange(ops.shape(tokens)[1])
+        earlier = (places[None, :] <= places[:, None])[None]  # (1, T, T)
+        x = self.drop(tokens + ops.cast(sinusoids(tokens), tokens.dtype), training=training)
+        for own, other in zip(self.own, self.other, strict=True):
+            before = own(x, context=x, mask=earlier, training=training)
+            x = other(before, context=inputs["memory"], mask=inputs["steps"], training=training)
+        return x, before
 
     def _block(self, name):
         return AttentionBlock(self.units, self.num_heads, self.dropout, dtype=self.dtype_policy, name=name)
