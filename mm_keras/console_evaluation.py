@@ -4,12 +4,8 @@ from mm_keras.console import make_table, number, percent, show_table, show_warni
 
 MOST_CLASSES = 30
 MOST_TEXTS = 6
-TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2"}
-TITLES |= {
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-    **{f"bleu_{order}": f"BLEU-{order}" for order in range(1, 5)},
-}
+TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2", "rouge_l": "ROUGE-L"}
+TITLES |= {"cider": "CIDEr", **{f"bleu_{order}": f"BLEU-{order}" for order in range(1, 5)}}
 
 
 def show_evaluation(out, result, classes=True):

@@ -21,7 +21,7 @@ def choose_columns(spec, logs, width):
             metric = METRICS.get(kind) or ("macro_f1" if output.multi_label else "accuracy")
             # Keras leaves the output's name away where there is only one.
             key = next((k for k in (f"{prefix}{name}_{metric}", f"{prefix}{metric}") if k in logs), None)
-            title = TITLES.get(metric, metric) if len(outputs) == 1 else name
+            title = TITLES.get(metric, metric.replace("_", " ")) if len(outputs) == 1 else name
             if key:
                 columns.append((f"{word}{title}", key, show))
     for name in spec.of_kind("contrastive"):

@@ -5,7 +5,6 @@ import numpy as np
 from mm_keras.evaluation.answers import collect_answers
 from mm_keras.evaluation.scores import right_rows
 
-MOST_TOKENS = 256  # Of a caption output, by which texts are compared.
 LEAST_ROWS = 50
 MOST_TOKENS = 256  # Of a caption output, by which texts are compared.
 MARGIN = 2.0  # Standard deviations, which chance goes beyond once in 44 times.
