@@ -149,7 +149,10 @@ class AttentionBlock(keras.layers.Layer):
             received, fix = f"a context of {context.shape[1]} steps", "Build another block for it."
             raise ValueError(message("AttentionBlock", "a context of 1 step, as built", received, fix))
         value = ops.matmul(context, self.value)
-        return value if mask is None else ops.where(ops.cast(mask, "bool")[:, :, None], value, 0)
+        if mask is None:
+            return value
+        mask = mask[:, :, None] if len(mask.shape) == 2 else mask
+        return ops.where(ops.cast(mask, "bool"), value, 0)
 
     def attention(self, inputs, context, mask=None):
         """Returns how much each step attends to each of a context of more than one step: float32 `(B, T, S)`,

@@ -33,13 +33,16 @@ def caption_scores(references, guesses, lowercase=True):
     known = [[words_of(text, lowercase) for text in texts] for texts in references]
     most = max(map(len, references))
     # A stream of references holds one of each row, or none.
-    streams = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
+    streams = [
+        [folded(texts[i], lowercase) if i < len(texts) else None for texts in references] for i in range(most)
+    ]
+    written = [folded(text, lowercase) for text in guesses]
     scores = {
         "exact_match": float(np.mean([guess in texts for guess, texts in zip(words, known, strict=True)]))
     }
     for order in range(1, ORDERS + 1):
-        bleu = BLEU(lowercase=lowercase, max_ngram_order=order)
-        scores[f"bleu_{order}"] = bleu.corpus_score(list(guesses), streams).score / 100
+        bleu = BLEU(max_ngram_order=order)
+        scores[f"bleu_{order}"] = bleu.corpus_score(written, streams).score / 100
     scores["rouge_l"] = mean_rouge_l(references, guesses, lowercase)
     scores["cider"] = float(np.mean(cider(known, words)))
     return scores
@@ -57,11 +60,16 @@ def mean_rouge_l(references, guesses, lowercase=True):
 
 def words_of(text, lowercase=True):
     """Returns the words of a text: its runs of letters and digits."""
+    return re.findall(r"\w+", folded(text, lowercase))
+
+
+def folded(text, lowercase=True):
+    """Returns a text in one form of Unicode (NFKC); with `lowercase` without capitals and accents."""
     text = unicodedata.normalize("NFKC", text)
-    if lowercase:
-        parts = unicodedata.normalize("NFD", text.casefold())
-        text = "".join(letter for letter in parts if unicodedata.category(letter) != "Mn")
-    return re.findall(r"\w+", text)
+    if not lowercase:
+        return text
+    parts = unicodedata.normalize("NFD", text.casefold())
+    return "".join(letter for letter in parts if unicodedata.category(letter) != "Mn")
 
 
 def rouge_l(references, guess):

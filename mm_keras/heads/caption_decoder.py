@@ -161,7 +161,8 @@ class CaptionDecoder(keras.layers.Layer):
         tensors `(B,)`."""
         count = draws.shape[1]
         top_p, temperature = (
-            x if isinstance(x, float) else ops.repeat(x, count)[:, None] for x in (top_p, temperature)
+            float(x) if isinstance(x, (int, float)) else ops.repeat(x, count)[:, None]
+            for x in (top_p, temperature)
         )
         memory = {key: ops.repeat(x, count, axis=0) for key, x in self._memory(inputs).items()}
         draws = ops.reshape(draws, (-1, self.length - 1))
