@@ -1,4 +1,4 @@
-"""What every reconstruction loss promises: a value an example, weights of zero, and a written form."""
+"""What every loss of a picture, sound or text promises: a value an example, weights of 0, a written form."""
 
 import json
 
@@ -11,6 +11,11 @@ from mm_keras import heads
 RANDOM = np.random.default_rng(7)
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
 CASES = {  # name -> arguments, y_true, y_pred
+    "CaptionCrossentropy": (
+        {"label_smoothing": 0.1},
+        np.array([[4, 2, 3], [2, 3, 0], [3, 0, 0]]),
+        RANDOM.normal(size=(3, 3, 5)),
+    ),
     "LogMelError": ({"log_mel": LOG_MEL}, RANDOM.uniform(-1, 1, (3, 64)), RANDOM.normal(size=(3, 5, 6))),
     "PixelCrossentropy": ({}, *RANDOM.uniform(0, 255, (2, 3, 4, 4, 1))),
     "StandardizedError": ({"variance": [4.0, 0.25]}, *RANDOM.normal(size=(2, 3, 2))),
