@@ -187,7 +187,7 @@ class CaptionDecoder(keras.layers.Layer):
         return parts
 
     def loss(self):
-        return CaptionCrossentropy(self.label_smoothing)
+        return CaptionCrossentropy(self.label_smoothing, self.length - 1)
 
     def metrics_of_output(self):
         accuracy = keras.metrics.MeanMetricWrapper(caption_accuracy, name="token_accuracy")

@@ -14,18 +14,28 @@ CHANCES = np.array(
     ]
 )
 LOGITS = (np.log(CHANCES) + np.array([1.0, -2.0, 3.0])[:, None]).astype("float32")  # A shift changes nothing.
-BY_HAND = np.array([-np.log(0.5 * 0.25) / 2, -np.log(0.4 * 0.1 * 0.8) / 3, 0.0])
+BY_HAND = np.array([-np.log(0.5 * 0.25), -np.log(0.4 * 0.1 * 0.8), 0.0])
 
 
-def test_it_is_the_mean_entropy_of_the_tokens_of_each_text():
+def test_it_is_the_negative_log_probability_of_each_text():
     loss = CaptionCrossentropy(reduction=None)
     np.testing.assert_allclose(loss(IDS, LOGITS), BY_HAND, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(loss(IDS.astype("float32"), LOGITS), BY_HAND, rtol=1e-5, atol=1e-7)
+    scaled = CaptionCrossentropy(tokens=4, reduction=None)
+    np.testing.assert_allclose(scaled(IDS, LOGITS), BY_HAND / 4, rtol=1e-5, atol=1e-7)
+
+
+def test_a_token_counts_alike_in_short_and_in_long_texts():
+    sure = np.tile(np.array([0.0, 0, 0, 9, 0], "float32"), (2, 3, 1))
+    sure[:, 0] = 0.0  # At the first token alone nothing is known.
+    short, long = CaptionCrossentropy(tokens=3, reduction=None)(np.array([[3, 0, 0], [3, 3, 3]]), sure)
+    assert float(short) == pytest.approx(np.log(5) / 3, rel=1e-5)
+    assert float(long) == pytest.approx(float(short), rel=1e-2)
 
 
 def test_smoothing_mixes_in_the_mean_entropy_of_all_tokens():
     spread = -np.log(CHANCES).mean(axis=-1)
-    spread = np.array([spread[0, :2].mean(), spread[1].mean(), 0])
+    spread = np.array([spread[0, :2].sum(), spread[1].sum(), 0])
     loss = CaptionCrossentropy(0.2, reduction=None)
     np.testing.assert_allclose(loss(IDS, LOGITS), 0.8 * BY_HAND + 0.2 * spread, rtol=1e-5, atol=1e-7)
 
@@ -60,10 +70,10 @@ def test_sample_weights_weigh_texts_whatever_their_length():
     assert float(loss) == pytest.approx(2 * BY_HAND[0] + 0.5 * BY_HAND[1], rel=1e-5)
 
 
-def test_its_configuration_keeps_the_smoothing():
-    loss = CaptionCrossentropy(0.2)
+def test_its_configuration_keeps_its_arguments():
+    loss = CaptionCrossentropy(0.2, 7)
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert (clone.label_smoothing, clone.name) == (0.2, "caption_crossentropy")
+    assert (clone.label_smoothing, clone.tokens, clone.name) == (0.2, 7, "caption_crossentropy")
 
 
 def test_the_surprise_of_a_token_is_its_negative_log_probability():

@@ -272,7 +272,8 @@ def test_a_graph_that_knows_no_batch_size_writes_the_same(kind):
 def test_loss_and_metrics_are_of_captions():
     layer = made(label_smoothing=0.2)
     loss = layer.loss()
-    assert isinstance(loss, CaptionCrossentropy) and loss.label_smoothing == 0.2
+    assert isinstance(loss, CaptionCrossentropy)
+    assert (loss.label_smoothing, loss.tokens) == (0.2, layer.length - 1)
     accuracy, perplexity = layer.metrics_of_output()
     assert (accuracy.name, perplexity.name) == ("token_accuracy", "perplexity")
     chances = np.array([[[0.1, 0.1, 0.5, 0.3], [0.1, 0.1, 0.2, 0.6]], [[0.7, 0.1, 0.1, 0.1]] * 2])

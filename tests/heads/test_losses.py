@@ -12,7 +12,7 @@ RANDOM = np.random.default_rng(7)
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
 CASES = {  # name -> arguments, y_true, y_pred
     "CaptionCrossentropy": (
-        {"label_smoothing": 0.1},
+        {"label_smoothing": 0.1, "tokens": 3},
         np.array([[4, 2, 3], [2, 3, 0], [3, 0, 0]]),
         RANDOM.normal(size=(3, 3, 5)),
     ),
