@@ -48,7 +48,9 @@ class TextTransformerEncoder(keras.layers.Layer):
         self.pooling = check_choice("TextTransformerEncoder", "pooling", pooling, POOLINGS)
         dtype = self.dtype_policy
         self.token_mask = TokenMask(dtype="float32", name=f"{self.name}.mask")
-        self.tokens = keras.layers.Embedding(vocabulary_size, embedding, dtype=dtype, name="tokens")
+        # A deviation as that of the positions that are added; Keras draws them 20 times smaller.
+        drawn = keras.initializers.RandomNormal(stddev=1.0)
+        self.tokens = keras.layers.Embedding(vocabulary_size, embedding, drawn, dtype=dtype, name="tokens")
         self.blocks = TransformerBlocks(units, num_heads, layers, dropout, dtype=dtype, name="blocks")
         self.units, self.num_heads, self.layers, self.dropout = units, num_heads, layers, dropout
         self.pool = SequencePooling(pooling, dtype=dtype, name="pool")
