@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import wave
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,12 +188,24 @@ def _read_sound(path):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise ValueError(message(OWNER, "sounds that can be read", f"{path}: {error}", fix)) from error
+    if _frames_told(path) > len(samples):
+        received = f"{path}, of whose {_frames_told(path):,} samples {len(samples):,} are there"
+        raise ValueError(message(OWNER, "whole sounds", received, fix))
     samples = samples[: CLIP_SECONDS * rate].mean(axis=1)
     if rate != RATE:
         samples = resample_poly(samples, RATE, rate).astype(np.float32)
     if not len(samples) or np.mean(np.square(loudest_second(samples))) < FAINT:
         raise ValueError(message(OWNER, "sounds that can be heard", f"{path}, which is silent", fix))
     return samples
+
+
+def _frames_told(path):
+    """Returns how many samples the header of a PCM WAV file tells, which soundfile passes over; else 0."""
+    try:
+        with wave.open(str(path)) as file:
+            return file.getnframes()
+    except (wave.Error, EOFError):
+        return 0
 
 
 def _without_copies(sounds):

@@ -121,8 +121,9 @@ def test_a_digit_without_recordings_is_named(sources):
         (lambda path: path.write_bytes(b"RIFF"), "sounds that can be read"),
         (lambda path: tiny_avmnist.write_wav(path, np.zeros(4000)), "sounds that can be heard"),
         (lambda path: tiny_avmnist.write_wav(path, np.zeros(0)), "sounds that can be heard"),
+        (lambda path: path.write_bytes(path.read_bytes()[:900]), "whole sounds"),
     ],
-    ids=["damaged", "silent", "empty"],
+    ids=["damaged", "silent", "empty", "cut"],
 )
 def test_a_sound_that_is_damaged_or_silent_is_named(sources, read, write, text):
     folder = sources["fsdd"]
