@@ -142,6 +142,7 @@ class Figures:
 
     def save(self, result):
         if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
     def measure_all(self, result, names, chosen, measure, part="models"):
@@ -163,11 +164,18 @@ def existing(path):
     return Path(path)
 
 
+def positive(text):
+    """Returns the whole number above 0 that an argument tells."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expects a whole number above 0. Received: {text}")
+    return int(text)
+
+
 def add_arguments(parser, names):
     """Adds the options that every benchmark of fusions has."""
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
-    parser.add_argument("--epochs", type=int, help="instead of the spec's")
+    parser.add_argument("--epochs", type=positive, help="instead of the spec's")
     parser.add_argument(
         "--output", type=Path, help="JSON file for all figures: what it has is not measured again"
     )
