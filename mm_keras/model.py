@@ -1,6 +1,9 @@
 """From a spec to one functional Keras model: encoders, missing tokens, fusion, heads."""
 
+import importlib
 import inspect
+import os
+import sys
 
 import keras
 
@@ -106,12 +109,13 @@ def make_fusion(fusion, dtype="float32"):
     if fusion.kind != "registered":
         settings = fusion.model_dump(exclude={"kind", "modality_dropout", "dropout"})
         return FUSIONS[fusion.kind](**settings, dtype=dtype, name=FUSED)
+    import_layers(fusion)
     name = fusion.layer
     found = keras.saving.get_registered_object(name)
     if not isinstance(found, type) or not issubclass(found, keras.layers.Layer):
         known = keras.saving.get_custom_objects()
         fix = (
-            f"{closest(name, known)}Import the module that defines it before, with "
+            f"{closest(name, known)}Name its module as `fusion.module`, or import it before, with "
             f'`@keras.saving.register_keras_serializable(package="{name.split(">")[0]}")` on its class.'
         )
         expected = "the name of a layer that is registered with Keras"
@@ -122,6 +126,25 @@ def make_fusion(fusion, dtype="float32"):
         expected = f"arguments that `{name}` takes, beside `dtype` and `name`"
         fix = f"The layer says: {error}"
         raise ValueError(message("fusion.settings", expected, f"{fusion.settings}", fix)) from error
+
+
+def import_layers(fusion):
+    """Imports the module that registers the layer of a spec's part, if it names one; working folder included.
+
+    Raises: ValueError, if it cannot be imported.
+    """
+    module = getattr(fusion, "module", None)
+    if module is None:
+        return
+    if os.getcwd() not in sys.path:  # As `python -m` has it, and an installed command has not.
+        sys.path.append(os.getcwd())
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        fix = f"Run in the folder of {module.split('.')[0]}.py, or install it."
+        raise ValueError(
+            message("fusion.module", "a module that can be imported", f"{error}", fix)
+        ) from error
 
 
 def make_heads(spec, fitted, dtype="float32"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-import mm_keras.model  # noqa: F401  registers the layers that a checkpoint names
+import mm_keras.model  # Registers the layers that a checkpoint names.
 from mm_keras.balance import plain_model
 from mm_keras.checks import message
 from mm_keras.data.preprocessor import Preprocessor
@@ -34,6 +34,7 @@ class Run:
     def model(self):
         """The functional model of the best epoch, loaded on first use, without its optimizer."""
         if self._model is None:
+            mm_keras.model.import_layers(self.spec.fusion)
             self._model = plain_model(keras.saving.load_model(self.folder / BEST, compile=False))
         return self._model
 

@@ -195,6 +195,11 @@ class RegisteredFusion(Fusion):
         description="The name under which Keras knows your layer, package>Class.",
         examples=["my_package>MyFusion"],
     )
+    module: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
+        description="Python module that registers the layer, imported first; also from the working folder.",
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="Arguments of the layer.")
 
 

@@ -1,5 +1,7 @@
 """A fusion layer of the user, named in the spec as Keras knows it: from the spec to the exported files."""
 
+import subprocess
+import sys
 import types
 
 import keras
@@ -10,7 +12,7 @@ from tiny import quick_spec
 
 from mm_keras.exporting import export
 from mm_keras.fusion import FUSIONS
-from mm_keras.model import FUSED, build_model, embedding_model
+from mm_keras.model import FUSED, build_model, embedding_model, make_fusion
 from mm_keras.run_folder import load_run
 from mm_keras.spec_file import load_spec, save_spec
 from mm_keras.training import train
@@ -106,7 +108,7 @@ def test_a_name_that_keras_does_not_know_is_refused_with_the_closest(tiny_manife
     assert fault_of(tiny_manifest, registered("LargestFusoin")) == (
         "`fusion.layer` expects the name of a layer that is registered with Keras. "
         "Received: `fusion_tests>LargestFusoin`. Did you mean `fusion_tests>LargestFusion`? "
-        "Import the module that defines it before, with "
+        "Name its module as `fusion.module`, or import it before, with "
         '`@keras.saving.register_keras_serializable(package="fusion_tests")` on its class.'
     )
 
@@ -130,3 +132,44 @@ def test_a_layer_that_gives_a_sequence_is_refused(tiny_manifest):
         "`build_model` expects the fusion layer to return one tensor (B, D) of a known width"
     )
     assert "Received: a tensor of shape (None, 1, 6)." in text
+
+
+MODULE = """
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="from_module")
+class SumFusion(keras.layers.Layer):
+    def build(self, input_shape):
+        shapes = {name: (shape[-1], 4) for name, shape in sorted(input_shape.items())}
+        self.kernels = {name: self.add_weight(name=name, shape=shape) for name, shape in shapes.items()}
+
+    def call(self, inputs):
+        return sum(ops.matmul(inputs[name], kernel) for name, kernel in self.kernels.items())
+
+    def compute_output_shape(self, input_shape):
+        return (None, 4)
+
+    def get_config(self):
+        return super().get_config()
+"""
+
+
+@pytest.mark.slow
+def test_the_command_line_finds_a_layer_by_its_module(tiny_manifest, tmp_path):
+    (tmp_path / "my_layers.py").write_text(MODULE, encoding="utf-8")
+    fusion = {"kind": "registered", "module": "my_layers", "layer": "from_module>SumFusion"}
+    save_spec(spec_of(tiny_manifest, fusion), tmp_path / "spec.yaml")
+    for command in (["train", "spec.yaml", "--epochs", "1"], ["evaluate", "runs/tiny"]):
+        code = f"import sys; sys.path.pop(0); from mm_keras.cli import main; sys.argv[1:] = {command}; main()"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_module_that_is_not_there_is_named(tiny_manifest):
+    fusion = spec_of(tiny_manifest, {**registered(), "module": "no_such_layers"}).fusion
+    with pytest.raises(
+        ValueError, match="`fusion.module` expects a module.*no_such_layers.*Run in the folder"
+    ):
+        make_fusion(fusion)

@@ -148,10 +148,11 @@ def test_a_sample_scores_its_own_log_probability_and_holds_words_alone(kind):
         np.testing.assert_allclose(drawn["score"][:, i], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_samples_of_a_tiny_nucleus_are_the_greedy_text():
+@pytest.mark.parametrize("arguments", [{"top_p": 1e-6}, {"top_p": 1.0, "temperature": 1e-4}])
+def test_samples_of_a_tiny_nucleus_or_temperature_are_the_greedy_text(arguments):
     layer, x = made(), inputs()
     draws = np.random.default_rng(7).uniform(size=(2, 3, LENGTH - 1)).astype("float32")
-    drawn, written = numbers(layer.samples(x, draws, 1e-6)), numbers(layer(x))
+    drawn, written = numbers(layer.samples(x, draws, **arguments)), numbers(layer(x))
     np.testing.assert_array_equal(drawn["ids"], np.repeat(written["ids"][:, None], 3, axis=1))
 
 
