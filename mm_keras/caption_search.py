@@ -62,6 +62,19 @@ class CaptionSearch:
 
         return self._write(inputs, search)
 
+    def endpoints(self, prepare):
+        """Returns "generate" and "sample" -> function of a dict of raw inputs, to the latter with `SAMPLING`.
+
+        Args:
+            prepare: callable, dict of raw inputs -> dict of the model's inputs.
+        """
+
+        def sample(inputs):
+            raw = {name: x for name, x in inputs.items() if name not in SAMPLING}
+            return self.samples(prepare(raw), **{name: inputs[name] for name in SAMPLING})
+
+        return {"generate": lambda inputs: self.beams(prepare(inputs)), "sample": sample}
+
     def _write(self, inputs, search):
         written = {}
         for name, memory in self.memories.items():

@@ -208,19 +208,13 @@ def _keras_write(run):
     """Returns what a SavedModel's signatures `generate` and `sample` do; None without a caption output."""
     if not any(part.kind == "caption" for part in run.preprocessor.outputs.values()):
         return None
-    captions, raw = CaptionSearch(run.model, run.preprocessor), run.preprocessor.raw_spec()
-    tensors = run.preprocessor.tensors
-
-    @tf.function(input_signature=[raw], autograph=False)
-    def generate(inputs):
-        return captions.beams(tensors(inputs))
-
-    @tf.function(input_signature=[{**raw, **SAMPLING}], autograph=False)
-    def sample(inputs):
-        settings = {name: inputs[name] for name in SAMPLING}
-        return captions.samples(tensors({name: inputs[name] for name in raw}), **settings)
-
-    return {"generate": generate, "sample": sample}
+    raw = run.preprocessor.raw_spec()
+    writers = CaptionSearch(run.model, run.preprocessor).endpoints(run.preprocessor.tensors)
+    inputs = {"generate": raw, "sample": {**raw, **SAMPLING}}
+    return {
+        name: tf.function(write, input_signature=[inputs[name]], autograph=False)
+        for name, write in writers.items()
+    }
 
 
 def _load_saved_model(path):

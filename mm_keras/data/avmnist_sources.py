@@ -188,8 +188,9 @@ def _read_sound(path):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise ValueError(message(OWNER, "sounds that can be read", f"{path}: {error}", fix)) from error
-    if _frames_told(path) > len(samples):
-        received = f"{path}, of whose {_frames_told(path):,} samples {len(samples):,} are there"
+    told = _frames_told(path)
+    if told > len(samples):
+        received = f"{path}, of whose {told:,} samples {len(samples):,} are there"
         raise ValueError(message(OWNER, "whole sounds", received, fix))
     samples = samples[: CLIP_SECONDS * rate].mean(axis=1)
     if rate != RATE:

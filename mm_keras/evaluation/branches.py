@@ -40,9 +40,8 @@ def judge_branches(answers, spec, split):
 
     Returns: (branches, warnings). `branches`: modality -> output -> {rows, score, chance, deviation,
         learned}; `score` is what (1) compares: the share of right answers (of several labels, of right ones),
-        of numbers the correlation, averaged over the columns, of texts the cosine of
-        their tokens. `warnings`: a sentence for each modality that
-        was judged and is learned for no output.
+        of numbers the correlation, averaged over the columns, of texts the cosine of their tokens.
+        `warnings`: a sentence for each modality that was judged and is learned for no output.
     Source: the exact variance over all orders, Hoeffding 1951, "A combinatorial central limit theorem".
     """
     names = spec.modality_names

@@ -27,20 +27,22 @@ def draw_captions(model, spec, data, split, folder):
     Returns: list of the paths written: none without an image or a caption output.
     """
     model = plain_model(model)
-    images, paths = list(spec.of_kind("image")), []
-    for name in caption_decoders(model) if images else ():
-        place = spec.modality_names.index(images[0])
-        rows = [row for row in data.rows[split] if data.manifest.present[row, place]]
-        if not rows:
-            continue
-        rows = np.unique(np.asarray(rows)[np.linspace(0, len(rows) - 1, EXAMPLES).astype(int)])
-        present = tf.constant(data.manifest.present[rows])
-        inputs = data.preprocessor.finish(data.decode(rows), present)
-        ids = answering_model(model)(inputs, training=False)[name]
-        attention = caption_decoders(model)[name].attention(memory_model(model, name)(inputs), ids)
+    decoders, images = caption_decoders(model), list(spec.of_kind("image"))
+    if not decoders or not images:
+        return []
+    place = spec.modality_names.index(images[0])
+    rows = [row for row in data.rows[split] if data.manifest.present[row, place]]
+    if not rows:
+        return []
+    rows = np.unique(np.asarray(rows)[np.linspace(0, len(rows) - 1, EXAMPLES).astype(int)])
+    inputs = data.preprocessor.finish(data.decode(rows), tf.constant(data.manifest.present[rows]))
+    written = answering_model(model)(inputs, training=False)
+    pixels, paths = inputs[images[0]].numpy().astype("uint8"), []
+    for name, decoder in decoders.items():
+        ids = written[name]
+        attention = decoder.attention(memory_model(model, name)(inputs), ids)
         texts = [text.decode() for text in data.preprocessor.caption_strings(name, ids).numpy()]
         tokens = [[data.preprocessor.vocabularies[name][i] for i in row if i] for row in ids.numpy()]
-        pixels = inputs[images[0]].numpy().astype("uint8")
         looked = maps_of(attention[images[0]].numpy(), pixels.shape[1:3])
         paths.append(folder / f"captions_{name}.png")
         _draw(pixels, texts, tokens, looked, paths[-1])

@@ -37,19 +37,12 @@ def write_saved_model(model, spec, preprocessor, folder):
     if spec.of_kind("autoencoder"):
         endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
     if spec.of_kind("caption"):
-        captions = CaptionSearch(trained, preprocessor)
-        endpoints["generate"] = (lambda inputs: captions.beams(prepare(inputs)), raw)
-        endpoints["sample"] = (lambda inputs: _sample(captions, prepare, inputs), {**raw, **SAMPLING})
+        writers = CaptionSearch(trained, preprocessor).endpoints(prepare)
+        endpoints["generate"] = (writers["generate"], raw)
+        endpoints["sample"] = (writers["sample"], {**raw, **SAMPLING})
     for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)
-
-
-def _sample(captions, prepare, inputs):
-    settings = {name: inputs[name] for name in SAMPLING}
-    return captions.samples(
-        prepare({name: x for name, x in inputs.items() if name not in SAMPLING}), **settings
-    )
 
 
 def _traced(function, signature):
