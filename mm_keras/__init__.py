@@ -23,7 +23,7 @@ PUBLIC = {
     "Preprocessor": "mm_keras.data.preprocessor",
     "build_model": "mm_keras.model",
     "balance_model": "mm_keras.balance",
-    "answering_model": "mm_keras.caption_model",
+    "answering_model": "mm_keras.answering_model",
     "compile_arguments": "mm_keras.training",
     "build_for_fit": "mm_keras.training",
     "train": "mm_keras.training",

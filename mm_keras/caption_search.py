@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mm_keras.caption_model import caption_decoders, memory_model
+from mm_keras.answering_model import caption_decoders, memory_model
 
 # What `samples` reads beside the model's inputs, of each a number a row.
 SAMPLING = {
@@ -61,19 +61,6 @@ class CaptionSearch:
             return decoder.samples(memory, draws, top_p, temperature)
 
         return self._write(inputs, search)
-
-    def endpoints(self, prepare):
-        """Returns "generate" and "sample" -> function of a dict of raw inputs, to the latter with `SAMPLING`.
-
-        Args:
-            prepare: callable, dict of raw inputs -> dict of the model's inputs.
-        """
-
-        def sample(inputs):
-            raw = {name: x for name, x in inputs.items() if name not in SAMPLING}
-            return self.samples(prepare(raw), **{name: inputs[name] for name in SAMPLING})
-
-        return {"generate": lambda inputs: self.beams(prepare(inputs)), "sample": sample}
 
     def _write(self, inputs, search):
         written = {}

@@ -157,7 +157,7 @@ def evaluate(
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
-        from mm_keras.evaluation import draw_captions, write_report
+        from mm_keras.evaluation import draw_captions, draw_sounds, write_page, write_report
         from mm_keras.evaluation import evaluate as evaluate_model
         from mm_keras.run_folder import load_run
 
@@ -166,9 +166,11 @@ def evaluate(
     with console.working(out, f"Evaluating the {split} rows"):
         result = evaluate_model(loaded.model, loaded.spec, data, split.value)
         paths = write_report(result, loaded.folder)
-        paths += draw_captions(loaded.model, loaded.spec, data, split.value, loaded.folder)
+        for draw in (draw_captions, draw_sounds):
+            paths += draw(loaded.model, loaded.spec, data, split.value, loaded.folder)
+        page = write_page(result, paths, loaded.folder)
     console_evaluation.show_evaluation(out, result)
-    console.show_paths(out, "Report", paths)
+    console.show_paths(out, "Report", [page, *(path for path in paths if path.suffix != ".wav")])
 
 
 @app.command()

@@ -65,31 +65,40 @@ def generate(
     top_p: Annotated[
         float, typer.Option(help="With --sample: draw among the likeliest that have this share together.")
     ] = 0.9,
+    folder: Annotated[
+        Path, typer.Option(help="Where sounds are written: OUTPUT.wav, of a manifest OUTPUT/LINE.wav.")
+    ] = Path("generated"),
     output: Annotated[
         Path | None,
-        typer.Option(help=".csv or .jsonl file for all rows: line, id, texts (OUTPUT:1) and their scores."),
+        typer.Option(
+            help=".csv or .jsonl file for all rows: line, id, texts (OUTPUT:1) and their scores, paths of "
+            "sounds (OUTPUT)."
+        ),
     ] = None,
 ):
-    """Write several texts for one example or for the rows of a manifest, as `beams` of the spec says.
+    """Write texts and sounds for one example or for the rows of a manifest.
 
-    Scores are log-probabilities; of a search they are divided by the length penalty, best first. What is not
-    given is taken as missing.
+    Of each caption output there are several texts, as `beams` of the spec says. Scores are log-probabilities;
+    of a search they are divided by the length penalty, best first. What is not given is taken as missing.
 
     Examples:
 
     mm-keras generate runs/captions --image a.png
+
+    mm-keras generate runs/speech --text "good morning" --folder spoken
 
     mm-keras generate saved_models/captions/serving manifest.csv --sample --seed 3 --output texts.jsonl
     """
     from mm_keras import console
 
     settings = {"sample": sample, "seed": seed, "temperature": temperature, "top_p": top_p}
-    _answer("generate", model, arguments, output, settings, console.show_texts)
+    _answer("generate", model, arguments, output, settings, console.show_written, folder)
 
 
-def _answer(command, model, arguments, output, settings, show):
-    """Answers one example or a manifest; with settings, by `Predictor.generate`."""
-    from mm_keras import answers, console
+def _answer(command, model, arguments, output, settings, show, folder=None):
+    """Answers one example or a manifest; with settings, by `Predictor.generate`, which writes into a
+    folder."""
+    from mm_keras import answer_table, answers, console
 
     model, manifest, options = answers.parse_arguments([model, *(arguments or [])], command)
     answers.check_output(output)
@@ -97,23 +106,28 @@ def _answer(command, model, arguments, output, settings, show):
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
         from mm_keras.prediction import Generator, load_predictor
+        from mm_keras.sound_files import write_sounds
 
         predictor = load_predictor(model)
         predictor = predictor if settings is None else Generator(predictor, **settings)
+
+    def write(part):
+        return part if folder is None else write_sounds(part, predictor.preprocessor, folder)
+
     if manifest is None:
         example = answers.read_example(options, predictor.preprocessor, command)
-        parts = [answers.predict_example(predictor, example)]
+        parts = [write(answers.predict_example(predictor, example))]
         show(out, parts[0].answers, predictor.preprocessor)
         if output:
-            answers.write_answers(output, parts, predictor.preprocessor)
+            answer_table.write_answers(output, parts, predictor.preprocessor)
     else:
         table = answers.read_rows(predictor, manifest)
         if output:
             with progress.counting(out, "Answering", len(table.lines)) as advance:
-                parts = answers.predict_rows(predictor, table, progress=advance)
-                answers.write_answers(output, parts, predictor.preprocessor)
+                parts = map(write, answers.predict_rows(predictor, table, progress=advance))
+                answer_table.write_answers(output, parts, predictor.preprocessor)
         else:
-            part = next(answers.predict_rows(predictor, table, console.MOST_ROWS))
+            part = write(next(answers.predict_rows(predictor, table, console.MOST_ROWS)))
             console.show_answers(out, part, predictor.preprocessor, len(table.lines))
     if output:
         console.show_paths(out, "Written", [output])

@@ -161,16 +161,19 @@ def keypad(
     captions: Annotated[
         bool, typer.Option("--captions", help="Write texts to learn to write too: caption and summary.")
     ] = False,
+    sounds: Annotated[
+        bool, typer.Option("--sounds", help="Write sounds to learn to make too: key_tones and melody.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
 ):
     """Write the embedded data set: which key of a telephone keypad was meant, by scan, sound and note.
 
-    Example: mm-keras data keypad keypad --captions
+    Example: mm-keras data keypad keypad --captions --sounds
     """
     from mm_keras import console
     from mm_keras.data.keypad import write_keypad
 
-    manifest = write_keypad(folder, seed, rows, empty, captions)
+    manifest = write_keypad(folder, seed, rows, empty, captions, sounds)
     console.show_paths(console.make_console(), "Written", [manifest])
 
 

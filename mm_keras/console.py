@@ -130,6 +130,8 @@ def describe(name, part):
         words = f"regression of column{'s' if len(part.columns) > 1 else ''} {', '.join(part.columns)}"
     elif part.kind == "caption":
         words = f"text like that of column {part.column}, up to {part.length} tokens"
+    elif part.kind == "speech":
+        words = f"sound like those of column {part.column}, up to {part.seconds:g} s at {part.rate:,} Hz"
     elif part.kind == "autoencoder":
         words = f"autoencoder of {', '.join(part.modalities)}"
     elif part.kind == "contrastive":
@@ -222,6 +224,9 @@ def show_example(out, answers, preprocessor):
             score = f"  log-probability {number(answers[f'{name}_score'][0])}"
             text = (str(answers[name][0]) or "no text", "bold green")
             out.print(Text.assemble((f"{name}: ", "bold"), text, (score, "dim")))
+        if part.kind == "speech":
+            words = f"{_seconds(answers, name)[0]:.3g} s of sound; `mm-keras generate` writes it"
+            out.print(Text.assemble((f"{name}: ", "bold"), words))
         for title in part.titles(name) if part.kind == "contrastive" else ():
             words = f"a vector of {answers[title].shape[1]} numbers; --output writes them"
             out.print(Text.assemble((f"{title}: ", "bold"), words))
@@ -231,14 +236,22 @@ def show_example(out, answers, preprocessor):
             out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
 
 
-def show_texts(out, answers, preprocessor):
-    """Prints the texts that `generate` wrote to one example."""
+def show_written(out, answers, preprocessor):
+    """Prints the texts that `generate` wrote to one example, and the files of its sounds."""
     for name, part in preprocessor.outputs.items():
         if part.kind == "caption":
             table = make_table(f"{name}<", "Score")
             for text, score in zip(answers[name][0], answers[f"{name}_scores"][0], strict=True):
                 table.add_row(text or "no text", number(score))
             show_table(out, table)
+        elif part.kind == "speech":
+            heard, path = f"  {_seconds(answers, name)[0]:.3g} s", str(answers[name][0])
+            out.print(Text.assemble((f"{name}: ", "bold"), (path, "bold green"), (heard, "dim")))
+
+
+def _seconds(answers, name):
+    """Returns how long the sounds of a speech output are, `(N,)`."""
+    return answers[f"{name}_samples"] / answers[f"{name}_rate"]
 
 
 def _numbers(answers, preprocessor):
@@ -255,7 +268,10 @@ def show_answers(out, part, preprocessor, count):
     texts += [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
     titles = ["Line", *(["Id<"] if part.ids is not None else [])]
     titles += [title for name in names for title in (f"{name}<", "Score")]
+    sounds = [name for name, output in preprocessor.outputs.items() if output.kind == "speech"]
+    texts += [name for name in sounds if part.answers[name].dtype == object]  # Paths of files.
     numbers = dict(_numbers(part.answers, preprocessor))
+    numbers |= {f"{name} s": _seconds(part.answers, name) for name in sounds}
     table = make_table(*titles, *numbers, *[f"{key}<" for key in texts])
     several = {key for key in texts if part.answers[key].ndim > 1}  # Of which the best is shown.
     for row, line in enumerate(part.lines):

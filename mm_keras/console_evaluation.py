@@ -5,6 +5,7 @@ from mm_keras.console import make_table, number, percent, show_table, show_warni
 MOST_CLASSES = 30
 MOST_TEXTS = 6
 TITLES = {"macro_f1": "macro F1", "mae": "MAE", "rmse": "RMSE", "r2": "R2", "rouge_l": "ROUGE-L"}
+TITLES |= {"mel_error": "mel error (dB)", "mel_cepstral_distortion": "mel-cepstral distortion (dB)"}
 TITLES |= {"cider": "CIDEr", **{f"bleu_{order}": f"BLEU-{order}" for order in range(1, 5)}}
 
 
@@ -91,20 +92,24 @@ def _score(value):
     return "-" if value is None else number(value)
 
 
-def _is_no_class(output):
-    return "mae" in output or "rouge_l" in output
+def _measure_of(output):
+    """Returns what a subset of the modalities is told by, (title, function value -> text)."""
+    if "mae" in output:
+        return "R2", _score
+    if "mel_cepstral_distortion" in output:
+        return "distortion (dB)", _score
+    return ("ROUGE-L" if "rouge_l" in output else "Accuracy"), percent
 
 
 def _subsets_table(subsets, outputs):
-    """Returns a table of the accuracy, R2 or ROUGE-L of each output with each subset of the modalities."""
+    """Returns a table of how well each output is told with each subset of the modalities."""
     names = list(next(iter(subsets.values())))
-    numeric = {name: "mae" in outputs[name] for name in names}
-    measures = {name: "R2" if numeric[name] else "ROUGE-L" for name in names if _is_no_class(outputs[name])}
-    titles = [f"{name} {measures[name]}" if name in measures else name for name in names]
+    measures = {name: _measure_of(outputs[name]) for name in names}
+    titles = [name if title == "Accuracy" else f"{name} {title}" for name, (title, _) in measures.items()]
     if len(names) == 1:
-        titles = [measures.get(names[0], "Accuracy")]
+        titles = [measures[names[0]][0]]
     table = make_table("Modalities present<", *titles)
     for subset, scores in subsets.items():
-        cells = [_score(scores[name]) if numeric[name] else percent(scores[name]) for name in names]
+        cells = [show(scores[name]) for name, (_, show) in measures.items()]
         table.add_row(subset.replace("+", " + "), *cells)
     return table

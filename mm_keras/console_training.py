@@ -3,19 +3,20 @@
 from mm_keras.console import number, percent
 from mm_keras.console_evaluation import TITLES
 
-METRICS = {"regression": "mae", "caption": "token_accuracy"}
+METRICS = {"regression": "mae", "caption": "token_accuracy", "speech": "mel_error"}
 
 
 def choose_columns(spec, logs, width):
     """Returns (title, key of the logs, function value -> text) of the columns that fit into `width`.
 
-    First both losses, then how well each classification, regression and caption output does on the validation
-    rows, then the losses of the other outputs.
+    First both losses, then how well each classification, regression, caption and speech output does on the
+    validation rows, then the losses of the other outputs.
     """
     prefix = "val_" if "val_loss" in logs else ""
     word = "val " if prefix else ""
     columns = [("loss", "loss", loss), *([("val loss", "val_loss", loss)] if prefix else [])]
-    for kind, show in (("classification", percent), ("regression", number), ("caption", percent)):
+    shows = {"classification": percent, "regression": number, "caption": percent, "speech": number}
+    for kind, show in shows.items():
         outputs = spec.of_kind(kind)
         for name, output in outputs.items():
             metric = METRICS.get(kind) or ("macro_f1" if output.multi_label else "accuracy")

@@ -5,46 +5,12 @@ from html import escape
 from pathlib import Path
 
 from mm_keras.data.findings import CODES, ERROR, write_quarantine
+from mm_keras.html_page import make_page, make_table
 
 MOST_FINDINGS = 200
 MOST_CLASSES = 40
 WIDTH, HEIGHT = 320, 110  # Of a histogram, in pixels.
 UNITS = {"bytes": "bytes", "width": "pixels", "height": "pixels", "seconds": "seconds"}
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2733; --dim: #5c6b7a; --paper: #ffffff; --card: #f4f6f8;
-  --line: #dfe4e9; --bar: #2f74c0; --error: #b3261e; --warning: #8a5a00; --good: #1b6e3c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e9ee; --dim: #9aa8b5; --paper: #14191f;
-  --card: #1d242c; --line: #323c47; --bar: #6aa9ec; --error: #ff8a80; --warning: #f0b95a; --good: #7fd6a0; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; } p { margin: .3rem 0; } .dim { color: var(--dim); }
-.verdict { font-size: 1.1rem; font-weight: 600; } .error { color: var(--error); }
-.warning { color: var(--warning); } .good { color: var(--good); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } th { color: var(--dim); font-weight: 500; }
-.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.cards { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; padding: .8rem; background: var(--card); border-radius: .5rem; max-width: 100%; }
-figcaption { font-weight: 500; } svg { display: block; max-width: 100%; height: auto; }
-rect { fill: var(--bar); } text { fill: var(--dim); font-size: 11px; }
-meter { width: 8rem; }
-pre { background: var(--card); padding: .8rem; border-radius: .5rem; overflow-x: auto; }
-"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def write_diagnosis(diagnosis, folder):
@@ -92,8 +58,7 @@ def render_page(content):
         *_findings_table(content["findings"]),
         *_assumed(content["inferred_spec"]),
     ]
-    body = "\n".join(parts)
-    return PAGE.format(title=escape(title), style=STYLE, body=body)
+    return make_page(title, parts)
 
 
 def _verdict(content):
@@ -110,17 +75,6 @@ def _verdict(content):
     return f'<p class="verdict {kind}">{words}</p><p class="dim">{checked}</p>'
 
 
-def _table(titles, rows, numbers=()):
-    """Returns a table of cells that are HTML already; `numbers` are places of columns of numbers."""
-    classes = [' class="number"' if place in numbers else "" for place in range(len(titles))]
-    head = "".join(f"<th{kind}>{title}</th>" for kind, title in zip(classes, titles, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-
-
 def _counts_table(counts, rows):
     if not counts:
         return "<p>Nothing.</p>"
@@ -135,7 +89,7 @@ def _counts_table(counts, rows):
         for code, found in counts.items()
         for share in [f"{100 * found['rows'] / max(rows, 1):.2g}%"]
     ]
-    return _table(("", "", "Code", "Rows", "Share"), lines, (3, 4))
+    return make_table(("", "", "Code", "Rows", "Share"), lines, (3, 4))
 
 
 def _severity(severity):
@@ -157,7 +111,7 @@ def _findings_table(findings):
         )
         for finding in ordered[:MOST_FINDINGS]
     ]
-    parts = ["<h2>Findings</h2>", _table(("Line", "Column", "Cell", "What", "Why"), lines, (0,))]
+    parts = ["<h2>Findings</h2>", make_table(("Line", "Column", "Cell", "What", "Why"), lines, (0,))]
     if len(findings) > MOST_FINDINGS:
         words = f"The first {MOST_FINDINGS}; more are in doctor.json, all errors in quarantine.csv."
         parts.append(f'<p class="dim">{words}</p>')
@@ -167,7 +121,7 @@ def _findings_table(findings):
 def _splits_table(data):
     lines = [("all", f"{data['rows']:,}"), ("good", f"{data['good_rows']:,}")]
     lines += [(split, f"{count:,}") for split, count in data["splits"].items()]
-    return _table(("", "Rows"), lines, (1,))
+    return make_table(("", "Rows"), lines, (1,))
 
 
 def _modality(name, found):
@@ -218,7 +172,7 @@ def _output(name, found):
         )
         for label, counts in shown[:MOST_CLASSES]
     ]
-    yield _table(("Class", "", *splits), lines, range(2, 2 + len(splits)))
+    yield make_table(("Class", "", *splits), lines, range(2, 2 + len(splits)))
     if len(shown) > MOST_CLASSES:
         yield f'<p class="dim">The {MOST_CLASSES} largest of {len(shown):,}.</p>'
 

@@ -17,6 +17,7 @@ from mm_keras.heads import (
     ImageDecoder,
     Matcher,
     Regressor,
+    SpeechDecoder,
     TextDecoder,
     VectorDecoder,
 )
@@ -45,7 +46,8 @@ def build_model(spec, data, precision=None):
         of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
         contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
         "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives the logits
-        of the latter `(B, T, V)`, which trains; `answering_model` writes texts.
+        of the latter `(B, T, V)`, which trains; of a speech output they are float32 groups of frames
+        `(B, G, r * F)`, and what it gives is `(B, G, r * F + 1)`. `answering_model` writes texts and sounds.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -75,9 +77,11 @@ def build_model(spec, data, precision=None):
     outputs = {}
     for key, head in make_heads(spec, fitted, dtype).items():
         if isinstance(head, CaptionDecoder):
-            given = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
-            inputs[f"{key}{GIVEN}"] = given
-            outputs[key] = head({**remembered, "given": given})["logits"]
+            inputs[f"{key}{GIVEN}"] = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
+            outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})["logits"]
+        elif isinstance(head, SpeechDecoder):
+            inputs[f"{key}{GIVEN}"] = keras.Input((None, head.group_width), name=f"{key}{GIVEN}")
+            outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})
         else:
             outputs[key] = head(encoded if isinstance(head, Matcher) else fused)
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
@@ -161,6 +165,12 @@ def make_heads(spec, fitted, dtype="float32"):
             heads[name] = CaptionDecoder(
                 **settings, vocabulary_size=size, seed=spec.training.seed, dtype=dtype, name=name
             )
+            continue
+        if output.kind == "speech":
+            settings = {**output.decoder.model_dump(), "frames": output.frames}
+            chosen = ("parallel", "style", "style_weight", "prenet_dropout", "guided_attention", "iterations")
+            settings |= output.model_dump(include=set(chosen)) | {"seed": spec.training.seed}
+            heads[name] = SpeechDecoder(output.sound.samples, **settings, dtype=dtype, name=name)
             continue
         if output.kind == "contrastive":
             heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's tokenizer
 
-from mm_keras.caption_model import answering_model
-from mm_keras.caption_search import SAMPLING, CaptionSearch
+from mm_keras.answering_model import answering_model
 from mm_keras.checks import listing, message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.raw import check_contents, read_raw
 from mm_keras.exporting.reload import make_interpreter
+from mm_keras.generation import generation_endpoints
 from mm_keras.run_folder import BEST, load_run
 
 
@@ -27,7 +27,7 @@ class Predictor:
         path: path of the model.
         preprocessor: Preprocessor.
         answer: callable, raw batch -> dict of tensors as the model's serving_default gives them.
-        write: dict or None, "generate" and "sample" -> callable, as the signatures of a SavedModel.
+        write: dict or None, "generate" and, of captions, "sample" -> callable, as a SavedModel's signatures.
     """
 
     def __init__(self, kind, path, preprocessor, answer, write=None):
@@ -48,9 +48,11 @@ class Predictor:
 
         Returns: dict, name -> NumPy array with a row per example: of a classification `label` the label
             strings and `label_scores` `(B, C)`; of a regression its numbers `(B, n)`; of a caption output
-            `caption` its text, found greedily, and `caption_score`, its log-probability; of a contrastive
-            output `match` the vectors `match_MODALITY` `(B, D)` of norm 1, zeros where it is missing; without
-            any of these, the reconstructions.
+            `caption` its text, found greedily, and `caption_score`, its log-probability; of a speech output
+            `speech` its sounds as 16-bit PCM, int16 `(B, S)`, `speech_samples` `(B,)`, the length of each,
+            and `speech_rate` `(B,)`, samples per second; of a contrastive output `match` the vectors
+            `match_MODALITY` `(B, D)` of norm 1, zeros where it is missing; without any of these, the
+            reconstructions.
         Raises: PredictionError for an unknown modality or a row of none; ValueError naming the row and the
             file that cannot be read.
         """
@@ -59,26 +61,27 @@ class Predictor:
         outputs = self.preprocessor.outputs.items()
         first += [name for name, part in outputs if part.kind == "regression"]
         first += [key for name, part in outputs if part.kind == "caption" for key in (name, f"{name}_score")]
+        first += _sound_keys(self.preprocessor)
         names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
         return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
 
     def generate(self, cells, root=None, batch_size=64, sample=False, seed=0, temperature=1.0, top_p=0.9):
-        """Writes several texts for rows of cells, as many as `beams` of the spec.
+        """Writes texts and sounds for rows of cells: of each caption output as many as `beams` of the spec.
 
         Args:
             cells, root, batch_size: as of `predict`.
-            sample: bool. Draw the texts, in place of a beam search.
+            sample: bool. Draw texts, in place of a beam search, and make no sounds.
             seed: int >= 0. Of the drawing; each row has a seed of its own, `seed` and those after it.
             temperature: float > 0. Of the drawing: below 1 what is likely becomes likelier.
             top_p: float in (0, 1]. Of the drawing: among the likeliest tokens that together have this share.
 
         Returns: dict, for each caption output `caption` the texts, str object `(B, K)`, and `caption_scores`,
             float32 `(B, K)`: of a search best first, log-probability divided by the length penalty; of a
-            drawing the log-probability.
-        Raises: PredictionError, if the model has no caption output, is a TFLite file, which writes one text
-            greedily, or an argument is out of range; else as `predict`.
+            drawing the log-probability. Of each speech output what `predict` gives.
+        Raises: PredictionError, if the model has no such output, is a TFLite file that writes texts, which it
+            does greedily, or an argument is out of range; else as `predict`.
         """
-        self.check_generation(seed, temperature, top_p)
+        self.check_generation(sample, seed, temperature, top_p)
         write = self._write["sample" if sample else "generate"]
 
         def ask(raw, rows):
@@ -93,12 +96,15 @@ class Predictor:
         parts = self._ask(ask, cells, root, batch_size)
         return {key: _strings(np.concatenate([part[key] for part in parts])) for key in sorted(parts[0])}
 
-    def check_generation(self, seed=0, temperature=1.0, top_p=0.9):
+    def check_generation(self, sample=False, seed=0, temperature=1.0, top_p=0.9):
         """Raises the PredictionError of `generate` that no row can help."""
         if self._write is None:
             fix = "`predict` gives its answers; a TFLite file's captions are found greedily."
-            expected = "a run or a SavedModel with a caption output"
+            expected = "a run or a SavedModel with a caption or speech output"
             raise PredictionError(message("generate", expected, f"{self.path} ({self.kind})", fix))
+        if sample and "sample" not in self._write:
+            fix = "Leave `sample` out: of the same row there is one sound."
+            raise PredictionError(message("generate", "a caption output to draw from", f"{self.path}", fix))
         if not (temperature > 0 and 0 < top_p <= 1 and 0 <= seed < 2**31):
             received = f"temperature={temperature}, top_p={top_p}, seed={seed}"
             expected = "temperature > 0, top_p in (0, 1] and a seed of at least 0"
@@ -158,9 +164,9 @@ class Generator:
     """
 
     def __init__(self, predictor, sample=False, **settings):
-        predictor.check_generation(**settings)
-        self.preprocessor = predictor.preprocessor
         self._predictor, self._settings = predictor, {"sample": sample, **settings}
+        predictor.check_generation(**self._settings)
+        self.preprocessor = predictor.preprocessor
 
     def predict(self, cells):
         return self._predictor.generate(cells, **self._settings)
@@ -205,16 +211,16 @@ def _keras_answer(run):
 
 
 def _keras_write(run):
-    """Returns what a SavedModel's signatures `generate` and `sample` do; None without a caption output."""
-    if not any(part.kind == "caption" for part in run.preprocessor.outputs.values()):
-        return None
-    raw = run.preprocessor.raw_spec()
-    writers = CaptionSearch(run.model, run.preprocessor).endpoints(run.preprocessor.tensors)
-    inputs = {"generate": raw, "sample": {**raw, **SAMPLING}}
+    """Returns what the signatures "generate" and "sample" of a SavedModel do; None of a model without
+    them."""
+    model, prepare = answering_model(run.model), run.preprocessor.tensors
+    endpoints = generation_endpoints(
+        run.model, run.preprocessor, prepare, lambda inputs: model(inputs, training=False)
+    )
     return {
-        name: tf.function(write, input_signature=[inputs[name]], autograph=False)
-        for name, write in writers.items()
-    }
+        name: tf.function(write, input_signature=[inputs], autograph=False)
+        for name, (write, inputs) in endpoints.items()
+    } or None
 
 
 def _load_saved_model(path):
@@ -230,9 +236,8 @@ def _load_saved_model(path):
         call.keep = loaded  # A signature alone does not keep its variables.
         return call
 
-    write = None
-    if "generate" in loaded.signatures:
-        write = {name: caller(name) for name in ("generate", "sample")}
+    names = [name for name in ("generate", "sample") if name in loaded.signatures]
+    write = {name: caller(name) for name in names} or None
     return Predictor("saved_model", path, preprocessor, caller("serving_default"), write)
 
 
@@ -248,7 +253,17 @@ def _load_tflite(path):
         outputs = {key: tf.concat([row[key] for row in answers], axis=0) for key in answers[0]}
         return preprocessor.answers(outputs)
 
-    return Predictor("tflite", path, preprocessor, answer)
+    write = None
+    if {part.kind for part in preprocessor.outputs.values()} & {"caption", "speech"} == {"speech"}:
+        keys = _sound_keys(preprocessor)
+        write = {"generate": lambda raw: {key: x for key, x in answer(raw).items() if key in keys}}
+    return Predictor("tflite", path, preprocessor, answer, write)
+
+
+def _sound_keys(preprocessor):
+    """Returns the names under which sounds, their lengths and rates are answered."""
+    names = [name for name, part in preprocessor.outputs.items() if part.kind == "speech"]
+    return [f"{name}{part}" for name in names for part in ("", "_samples", "_rate")]
 
 
 def _is_missing(cell):

@@ -68,7 +68,7 @@ class Spec(Part):
             else:
                 modality.column = modality.column or name
         for name, output in self.outputs.items():
-            if output.kind in ("classification", "caption"):
+            if output.kind in ("classification", "caption", "speech"):
                 output.column = output.column or name
                 continue
             if output.kind == "regression":
@@ -84,7 +84,7 @@ class Spec(Part):
                 )
             output.modalities = sorted(set(output.modalities or self.modalities))
         self.fusion.check_modalities(self.modalities)
-        if not self.of_kind("caption"):  # Which read steps beside the fusion.
+        if not self.of_kind("caption", "speech"):  # Which read steps beside the fusion.
             self.fusion.check_sequences(self.modalities)
         if self.training.balance:
             self.training.balance.check(self)
@@ -94,6 +94,8 @@ class Spec(Part):
         self._refuse_mixup_of_answers()
         for name in self.of_kind("contrastive"):
             self._check_contrast(name)
+        for name in self.of_kind("speech"):
+            self._check_guidance(name)
         self._refuse_idle_modalities()
         return self
 
@@ -118,6 +120,8 @@ class Spec(Part):
             return [f"{name}_scores", f"{name}_score"]  # In a SavedModel, and in a table of answers.
         if self.outputs[name].kind == "caption":
             return [f"{name}_score", f"{name}_scores"]  # Of the greedy text, and of each of several.
+        if self.outputs[name].kind == "speech":
+            return [f"{name}_{part}" for part in ("frames", "samples", "rate")]
         if self.outputs[name].kind == "contrastive":
             return self.outputs[name].titles(name)
         return [key for key in self.keys_of(name) if key != name]
@@ -163,9 +167,22 @@ class Spec(Part):
                     "Such as `pooling: mean`; or leave the modality out of this output's `modalities`.",
                 )
 
+    def _check_guidance(self, name):
+        guided = self.outputs[name].guided_attention
+        if guided is None:
+            return
+        path = ("outputs", name, "guided_attention", "modality")
+        if guided.modality not in self.modalities:
+            expected = f"a name among {listing(sorted(self.modalities))}"
+            fix = f"{closest(guided.modality, self.modalities)}Name a modality of this spec."
+            raise Conflict(path, expected, f"`{guided.modality}`", fix)
+        if getattr(self.modalities[guided.modality].encoder, "pooling", None) != "none":
+            fix = f"Set `modalities.{guided.modality}.encoder.pooling: none`, or name another."
+            raise Conflict(path, "a sequence, whose steps attention can go along", "one vector", fix)
+
     def _refuse_mixup_of_answers(self):
         for name, output in self.outputs.items():
-            if self.training.mixup and output.kind in ("caption", "contrastive"):
+            if self.training.mixup and output.kind in ("caption", "speech", "contrastive"):
                 raise Conflict(
                     ("training", "mixup"),
                     f"0 with the {output.kind} output `{name}`: a blend of two rows belongs to neither",
@@ -197,7 +214,13 @@ class Spec(Part):
         output = self.outputs[name]
         return [f"{name}_{m}" for m in output.modalities] if output.kind == "autoencoder" else [name]
 
-    def of_kind(self, kind):
-        """Modalities or outputs of this kind, name -> part, sorted by name."""
+    def of_kind(self, *kinds):
+        """Modalities or outputs of these kinds, name -> part, sorted by name."""
         parts = {**self.modalities, **self.outputs}
-        return {name: parts[name] for name in sorted(parts) if parts[name].kind == kind}
+        return {name: parts[name] for name in sorted(parts) if parts[name].kind in kinds}
+
+    @property
+    def files(self):
+        """What is read from cells, name -> part: every modality, and the sounds of outputs, whose answers are
+        files."""
+        return {**self.modalities, **{name: part.sound for name, part in self.of_kind("speech").items()}}

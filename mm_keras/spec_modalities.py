@@ -1,6 +1,6 @@
 """The parts of a spec that say what a modality is: its column, its size and its encoder."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,20 +16,7 @@ from mm_keras.spec_encoders import (
     RecurrentTextEncoder,
     TextEncoder,
 )
-from mm_keras.spec_parts import ColumnName, Conflict, Float, Int, Part, Units, refuse_repetition
-
-
-class Example(Part):
-    """What one example is: its shape, and whether padding ends it.
-
-    A sequence keeps `margin` steps of padding behind the end of a batch's longest one.
-    """
-
-    @property
-    def is_sequence(self):
-        return False
-
-    margin: ClassVar[int] = 0
+from mm_keras.spec_parts import ColumnName, Conflict, Example, Float, Int, Units, refuse_repetition
 
 
 class Column(Example):

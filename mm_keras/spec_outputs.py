@@ -1,11 +1,13 @@
 """The parts of a spec that say what is learned: classes, numbers, texts, or the inputs themselves."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from mm_keras.spec_parts import (
     ColumnName,
+    Conflict,
+    Example,
     Float,
     Int,
     Part,
@@ -149,7 +151,87 @@ class CaptionOutput(Output):
         return [part.strip() for part in parts if part.strip()]
 
 
+class GuidedAttention(Part):
+    modality: str = Field(description="Text or sound along which the written sound goes.")
+    weight: Float = Field(1.0, gt=0)
+    width: Float = Field(0.2, gt=0, le=10, description="Share of it by which attention may be off its place.")
+
+
+class TargetSound(Example):
+    """The sounds of a speech output, read as those of an audio modality are."""
+
+    section: ClassVar[str] = "outputs"
+    kind: Literal["audio"] = "audio"
+    column: str
+    rate: int
+    seconds: float
+
+    @property
+    def samples(self):
+        return round(self.rate * self.seconds)
+
+    @property
+    def example_shape(self):
+        return (self.samples,)
+
+
+class SpeechOutput(Output):
+    kind: Literal["speech"]
+    column: ColumnName | None = Field(None, description="Column of sounds; default: the output's name.")
+    rate: Int = Field(16000, ge=1000, le=192_000, description="Samples per second (Hz).")
+    seconds: Float = Field(2.0, gt=0, le=600, description="Longest sound to learn and to write.")
+    mel_bins: Int = Field(80, ge=8, le=512, description="More tell pitches apart better.")
+    window: Float = Field(0.05, gt=0, le=1, description="Seconds; longer ones tell pitches apart better.")
+    hop: Float = Field(0.0125, gt=0, le=1, description="Seconds between windows.")
+    reduction: Int = Field(2, ge=1, le=32, description="Windows that are written in one step.")
+    decoder: Annotated[
+        RecurrentDecoder | TransformerDecoder, Field(discriminator="kind"), kind_by_default("gru")
+    ] = Field(default_factory=lambda: RecurrentDecoder(units=256))
+    parallel: bool = Field(
+        False, description="Write the whole sound at once, not step after step: where inputs tell all of it."
+    )
+    style: Int = Field(
+        0, ge=0, le=1024, description="Width of what tells apart different sounds of equal inputs; 0: none."
+    )
+    style_weight: Float = Field(0.005, gt=0, description="Of the divergence of styles from a normal one.")
+    prenet_dropout: Rate = Field(0.5, description="Of the sound so far, in training.")
+    guided_attention: GuidedAttention | None = Field(
+        None, description="Lets the sound go along a text or another sound from begin to end."
+    )
+    iterations: Int = Field(32, ge=1, le=1000, description="Of Griffin-Lim, by which the waveform is found.")
+
+    @property
+    def target_columns(self):
+        return [self.column]
+
+    @property
+    def sound(self):
+        """What a file of the column is read as."""
+        return TargetSound(column=self.column, rate=self.rate, seconds=self.seconds)
+
+    @property
+    def frames(self):
+        """Arguments of `SpeechFrames`."""
+        return self.model_dump(include={"rate", "mel_bins", "window", "hop", "reduction"})
+
+    @model_validator(mode="after")
+    def _overlap(self):
+        if not self.hop <= self.window <= self.seconds:
+            raise Conflict(
+                ("window",),
+                "at least `hop` and at most `seconds`",
+                f"window={self.window}, hop={self.hop}, seconds={self.seconds}",
+                "Such as `window: 0.05` and `hop: 0.0125`.",
+            )
+        return self
+
+
 AnyOutput = Annotated[
-    ClassificationOutput | RegressionOutput | CaptionOutput | AutoencoderOutput | ContrastiveOutput,
+    ClassificationOutput
+    | RegressionOutput
+    | CaptionOutput
+    | SpeechOutput
+    | AutoencoderOutput
+    | ContrastiveOutput,
     Field(discriminator="kind"),
 ]

@@ -1,6 +1,6 @@
 """What every part of a spec is made of: its base class, its types, and how it refuses values."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -39,6 +39,20 @@ class Part(BaseModel):
     """A part of the spec: unknown keys are refused, defaults are checked too."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class Example(Part):
+    """What one example is: its shape, and whether padding ends it.
+
+    A sequence keeps `margin` steps of padding behind the end of a batch's longest one.
+    """
+
+    @property
+    def is_sequence(self):
+        return False
+
+    margin: ClassVar[int] = 0
+    section: ClassVar[str] = "modalities"  # Of the spec, where it stands.
 
 
 def kind_by_default(kind):

@@ -10,11 +10,14 @@ from mm_keras import (
     encoders,
     frame_mask,
     fusion,
+    griffin_lim,
     heads,
     log_mel,
     mel_power,
     pcen,
     sequence_pooling,
+    speech_frames,
+    vocoder,
 )
 
 VECTORS = {"image": (8,), "text": (5,), "audio": (3,)}
@@ -31,6 +34,7 @@ CONTEXT = np.random.default_rng(7).normal(size=(2, 4, 3)).astype("float32")
 STATISTICS = {"mean": [1.0, -2.0], "variance": [4.0, 0.25]}
 HUB = {"pooling": "mean_max", "trainable": True, "dropout": 0.1}
 LOG_MEL = {"rate": 1000, "mel_bins": 6, "window": 0.032, "hop": 0.016}
+SPEECH = {**LOG_MEL, "reduction": 3}  # 100 samples are 7 frames, in 3 groups of 18 numbers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -405,6 +409,48 @@ ROWS = [
     ),
     *(
         Row(
+            heads.SpeechDecoder,
+            {
+                "samples": 100,
+                "frames": SPEECH,
+                "kind": kind,
+                "units": 4,
+                "layers": layers,
+                "num_heads": 2,
+                "dropout": 0.1,
+                "prenet_dropout": 0.5,
+                "parallel": parallel,
+                "style": style,
+                "style_weight": 0.01,
+                "guided_attention": {"modality": "text", "weight": 0.5, "width": 0.2} if style else None,
+                "iterations": 2,
+                "seed": 7,
+            },
+            {"fused": (4,), "image": (6,), "text": (3, 5), **({"given": (2, 18)} if forced else {})},
+            (2 if forced else 3, 19),
+            {"text.steps": MASKS["text"]},
+            learns=forced and not parallel,
+        )
+        for kind, layers, parallel, style, forced in (
+            ("gru", 2, False, 0, True),
+            ("lstm", 1, False, 2, True),
+            ("transformer", 2, False, 2, True),
+            ("gru", 1, True, 2, True),
+            ("gru", 1, False, 2, False),
+            ("lstm", 2, False, 0, False),
+            ("transformer", 1, False, 0, False),
+            ("transformer", 1, True, 0, False),
+        )
+    ),
+    Row(
+        heads.Memory,
+        {"units": 4},
+        {"fused": (4,), "image": (6,), "text": (3, 5)},
+        {"memory": (5, 4), "steps": (5,), "fused": (4,)},
+        {"text.steps": MASKS["text"]},
+    ),
+    *(
+        Row(
             heads.RecurrentSteps,
             {"units": 4, "cell": cell, "layers": layers, "dropout": 0.1},
             {"tokens": (3, 5), "fused": (2,), "memory": (4, 4)},
@@ -432,6 +478,23 @@ ROWS = [
         (3, 4),
         (3, 4),
         {"context": CONTEXT, "mask": MASKS["audio"]},
+    ),
+    Row(
+        griffin_lim.GriffinLim,
+        {**LOG_MEL, "samples": 100, "iterations": 2, "momentum": 0.5},
+        (9, 6),
+        (100,),
+        learns=False,
+        slow=True,
+    ),
+    Row(speech_frames.SpeechFrames, SPEECH, (100,), (3, 19), slow=True),
+    Row(
+        vocoder.Vocoder,
+        {"samples": 100, "frames": SPEECH, "iterations": 2},
+        (3, 19),
+        {"sound": (100,), "samples": (), "frames": (7, 6)},
+        learns=False,
+        slow=True,
     ),
     Row(frame_mask.FrameMask, {"stride": 16}, (100,), (7,), learns=False),
     Row(log_mel.LogMel, LOG_MEL, (100,), (7, 6), slow=True),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mm_keras import answers
+from mm_keras import answer_table, answers
 from mm_keras.data.table import ManifestError
 from mm_keras.spec_file import make_spec
 
@@ -177,7 +177,7 @@ def test_the_sentences_of_the_package_are_found(text, reason):
 def test_csv_has_line_id_label_score_and_each_class(manifest, tmp_path):
     predictor = FakePredictor()
     parts = answers.predict_rows(predictor, answers.read_rows(predictor, manifest), 2)
-    answers.write_answers(tmp_path / "new" / "answers.csv", parts, predictor.preprocessor)
+    answer_table.write_answers(tmp_path / "new" / "answers.csv", parts, predictor.preprocessor)
     with open(tmp_path / "new" / "answers.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
@@ -191,7 +191,7 @@ def test_csv_has_line_id_label_score_and_each_class(manifest, tmp_path):
 def test_jsonl_of_an_example_has_no_line(tmp_path):
     predictor = FakePredictor(labels=["cät", "dog"])
     part = answers.predict_example(predictor, {"note": ["hello"]})
-    answers.write_answers(tmp_path / "answers.jsonl", [part], predictor.preprocessor)
+    answer_table.write_answers(tmp_path / "answers.jsonl", [part], predictor.preprocessor)
     text = (tmp_path / "answers.jsonl").read_text(encoding="utf-8")
     assert json.loads(text) == {"label": "cat", "label_score": 0.75, "label:cät": 0.75, "label:dog": 0.25}
     assert "cät" in text
@@ -204,7 +204,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
     (tmp_path / "answers.csv").write_text("before", encoding="utf-8")
     with pytest.raises(ManifestError):
-        answers.write_answers(tmp_path / "answers.csv", parts(), FakePredictor().preprocessor)
+        answer_table.write_answers(tmp_path / "answers.csv", parts(), FakePredictor().preprocessor)
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
     assert (tmp_path / "answers.csv").read_text(encoding="utf-8") == "before"
 
@@ -213,14 +213,14 @@ def test_rebuilt_texts_have_a_column_and_pictures_none():
     predictor = FakePredictor()
     given = {"again_note": np.array(["hi"], object), "again_photo": np.zeros((1, 4, 4, 3))}
     part = answers.Answers(given)
-    assert list(answers.records(part, predictor.preprocessor)) == [{"again_note": "hi"}]
+    assert list(answer_table.records(part, predictor.preprocessor)) == [{"again_note": "hi"}]
 
 
 def test_rebuilt_numbers_have_a_column_each():
     predictor = FakePredictor()
     predictor.preprocessor.reconstructed = lambda key: "my_person"
     part = answers.Answers({"again_my_person": np.array([[1.5, 2.0]])})
-    assert list(answers.records(part, predictor.preprocessor)) == [
+    assert list(answer_table.records(part, predictor.preprocessor)) == [
         {"again_my_person:age": 1.5, "again_my_person:height": 2.0}
     ]
 
@@ -232,7 +232,7 @@ def test_numbers_of_a_regression_have_a_column_each_in_the_digits_that_float32_h
         modalities={}, labels={}, outputs=spec.outputs, reconstructed=lambda key: None
     )
     given = {"price": np.float32([[0.1], [1e-9]]), "place": np.float32([[1998.3712, -2], [3, 4]])}
-    assert list(answers.records(answers.Answers(given), preprocessor)) == [
+    assert list(answer_table.records(answers.Answers(given), preprocessor)) == [
         {"price": 0.1, "place:north": 1998.3712, "place:east": -2.0},
         {"price": 1e-9, "place:north": 3.0, "place:east": 4.0},
     ]

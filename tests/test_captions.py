@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from mm_keras import answers
+from mm_keras import answer_table, answers
+from mm_keras.answering_model import answering_model, memory_model
 from mm_keras.balance import balance_model
-from mm_keras.caption_model import answering_model, memory_model
 from mm_keras.caption_search import CaptionSearch
 from mm_keras.console_evaluation import show_evaluation
 from mm_keras.data.pipeline import make_datasets
@@ -238,11 +238,13 @@ def test_a_reloaded_model_writes_the_same(trained, tmp_path):
 def test_texts_stand_in_a_table_of_answers(trained, table, tmp_path):
     predictor = load_predictor(trained[0].folder)
     rows = answers.read_rows(predictor, table)
-    answers.write_answers(tmp_path / "a.jsonl", answers.predict_rows(predictor, rows), predictor.preprocessor)
+    answer_table.write_answers(
+        tmp_path / "a.jsonl", answers.predict_rows(predictor, rows), predictor.preprocessor
+    )
     first = json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first.keys() == {"line", "id", "caption", "caption_score"} and first["caption_score"] < 0
     writer = Generator(predictor)
-    answers.write_answers(tmp_path / "b.csv", answers.predict_rows(writer, rows), predictor.preprocessor)
+    answer_table.write_answers(tmp_path / "b.csv", answers.predict_rows(writer, rows), predictor.preprocessor)
     with open(tmp_path / "b.csv", encoding="utf-8", newline="") as file:
         best = next(csv.DictReader(file))
     assert best["caption:1"] == first["caption"] and float(best["caption_score:3"]) < 0
@@ -292,7 +294,9 @@ def test_beside_a_classification_and_a_balance_it_trains_with_plain_keras(table,
 
 def test_what_cannot_write_several_texts_says_so(trained, exported):
     cells = {"note": ["it is red"]}
-    with pytest.raises(PredictionError, match="a run or a SavedModel with a caption output.*tflite"):
+    with pytest.raises(
+        PredictionError, match="a run or a SavedModel with a caption or speech output.*tflite"
+    ):
         load_predictor(exported["tflite"]["path"]).generate(cells)
     predictor = load_predictor(trained[0].folder)
     for settings in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"seed": -1}):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mm_keras import answers
+from mm_keras import answer_table, answers
 from mm_keras.console_evaluation import show_evaluation
 from mm_keras.evaluation import evaluate
 from mm_keras.exporting import export
@@ -147,7 +147,7 @@ def test_vectors_stand_in_a_table_of_answers(trained, table, tmp_path):
     run, _ = trained
     predictor = load_predictor(run.folder)
     rows = answers.read_rows(predictor, table)
-    answers.write_answers(
+    answer_table.write_answers(
         tmp_path / "answers.jsonl", answers.predict_rows(predictor, rows), predictor.preprocessor
     )
     first = json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])

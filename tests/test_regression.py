@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from mm_keras import answers
+from mm_keras import answer_table, answers
 from mm_keras.evaluation import evaluate, write_report
 from mm_keras.exporting import export
 from mm_keras.prediction import load_predictor
@@ -192,7 +192,9 @@ def test_answers_to_a_table_are_numbers_with_titles(trained, table, tmp_path):
     run, _ = trained
     predictor = load_predictor(run.folder)
     rows = answers.read_rows(predictor, table)
-    answers.write_answers(tmp_path / "a.csv", answers.predict_rows(predictor, rows), predictor.preprocessor)
+    answer_table.write_answers(
+        tmp_path / "a.csv", answers.predict_rows(predictor, rows), predictor.preprocessor
+    )
     written = columns_of_table(tmp_path / "a.csv", "id", "price", "place:north", "place:east")
     assert len(written) == ROWS and written[5, 0] == "h5"
     known = np.array([row not in UNKNOWN for row in range(ROWS)])
@@ -214,5 +216,5 @@ def test_beside_a_classification_both_are_answered(table, tmp_path):
     assert set(measured["subsets"]["area"]) == {"size", "price"}
     given = load_predictor(run.folder).predict({"area": [[1.0]]})
     assert list(given) == ["size", "size_scores", "price"]
-    record = next(answers.records(answers.Answers(given), run.preprocessor))
+    record = next(answer_table.records(answers.Answers(given), run.preprocessor))
     assert list(record) == ["size", "size_score", "size:a", "size:b", "price"]

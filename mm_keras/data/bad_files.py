@@ -51,7 +51,7 @@ def _try_row(source, cells):
 def _finding(source, row, name, cell, reason):
     manifest, column = source.manifest, source.columns[name]
     written = str(manifest.table[column].array[row])
-    head = cell[:HEAD] if source.in_records else _head_of(manifest.cells[name][row])
+    head = cell[:HEAD] if source.in_records else _head_of(manifest.cells_of(name)[row])
     code = code_of(reason, head, written)
     return Finding(code, int(manifest.lines[row]), column, written, reason, row, name)
 

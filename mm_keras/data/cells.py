@@ -53,11 +53,11 @@ def read_cells(table, modalities, root, partial=False):
             for column in names
         ]
         written |= np.any([text != "" for text in texts], axis=0)
-        faults = _faults_of_table(table, names, name)
+        faults = faults_of_table(table, names, name)
         if modality.kind == "numbers":
             cells[name], wrong = _read_numbers(table, names, texts, name)
         elif modality.kind in PATH_KINDS:
-            cells[name], wrong = _read_paths(table, names[0], texts[0], root, name)
+            cells[name], wrong = read_paths(table, names[0], texts[0], root, name)
         else:
             cells[name], wrong = texts[0], []
         faults += wrong
@@ -86,7 +86,7 @@ def leaves_folder(path):
     return bool(re.search(PARENT, path)) and os.path.normpath(path.replace("\\", "/")).startswith("..")
 
 
-def _faults_of_table(table, names, modality):
+def faults_of_table(table, names, modality):
     """Returns the findings that reading the table left in these columns, with the modality's name."""
     return [
         type(finding)(**{**vars(finding), "modality": modality})
@@ -111,8 +111,9 @@ def _read_numbers(table, columns, texts, modality):
     return np.stack(values, axis=1), found
 
 
-def _read_paths(table, column, texts, root, modality):
-    """Returns the absolute paths `(N,)`, "" where there is none to use, and the findings."""
+def read_paths(table, column, texts, root, modality):
+    """Returns the absolute paths of a column `(N,)`, "" where there is none to use, and the findings about
+    `modality`, what they are read for."""
     if table.records is not None and column in table.records.columns:
         return texts, []
     paths = as_arrow(texts)

@@ -102,12 +102,10 @@ def diagnose(source, progress=None):
     spec, assumed = _open_spec(source)
     manifest = load_manifest(spec, tolerant=True)
     data = spec.data
-    files = examine_files(manifest, spec.modalities, data.max_pixels, data.max_samples, progress)
-    manifest.hide(
-        [f for name in files for f in _file_faults(manifest, name, spec.modalities[name], files[name])]
-    )
+    files = examine_files(manifest, spec.files, data.max_pixels, data.max_samples, progress)
+    manifest.hide([f for name in files for f in _file_faults(manifest, name, spec.files[name], files[name])])
     manifest.drop_bad(data.on_bad)
-    warnings, counts = _file_warnings(manifest, spec.modalities, files)
+    warnings, counts = _file_warnings(manifest, spec.files, files)
     repeated, repetitions = RowComparison(manifest, spec.modalities, files).run()
     counts |= repetitions | Counter(finding.code for finding in manifest.findings)
     findings = sorted([*manifest.findings, *warnings, *repeated], key=lambda f: (f.line, f.column))
@@ -147,11 +145,11 @@ def _file_faults(manifest, name, modality, files):
     return [_finding(manifest, row, name, modality, *faults[int(files.of_row[row])]) for row in bad]
 
 
-def _file_warnings(manifest, modalities, files):
+def _file_warnings(manifest, parts, files):
     """Returns (findings, counts) of blank images, silence, and names that end unlike the contents."""
     found, counts = [], {}
     for name, part in files.items():
-        modality = modalities[name]
+        modality = parts[name]
         for code, reasons in _odd_files(part, modality.kind):
             rows = part.rows_of(reasons != "").nonzero()[0]
             named = counts.get(code, 0)

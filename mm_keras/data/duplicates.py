@@ -104,6 +104,8 @@ class RowComparison:
         for number, (name, values) in enumerate(self.manifest.targets.items()):
             weights = self.manifest.target_weights[name]
             known = (weights[rows] > 0) & (weights[original[rows]] > 0)
+            if name in self.files:  # Whose answers are files: other names may hold the same.
+                values = np.append(self.files[name].measures["content"], -1)[self.files[name].of_row]
             unequal = np.asarray(values[rows] != values[original[rows]], bool)
             unequal = unequal.any(axis=tuple(range(1, unequal.ndim)))
             found[number, rows[known & unequal]] = True

@@ -55,40 +55,39 @@ class Files:
         return np.append(mask, False)[self.of_row]
 
 
-def examine_files(manifest, modalities, max_pixels, max_samples, progress=None):
-    """Decodes each file of the modalities of kind image, audio and features, and measures it.
+def examine_files(manifest, parts, max_pixels, max_samples, progress=None):
+    """Decodes each file of the modalities of kind image, audio and features, and of outputs, and measures it.
 
     What is kept of a file is a few numbers: the memory needed does not grow with what is in the files.
 
     Args:
         manifest: Manifest. Cells that are not present are not read.
-        modalities: dict, name -> Modality of the spec.
+        parts: dict, name -> part of the spec, of `Spec.files`.
         max_pixels, max_samples: int. Larger images and longer sounds are refused before they are decoded.
         progress: callable or None, called with (files done, files in all).
 
-    Returns: dict, modality name -> Files.
+    Returns: dict, name -> Files.
     Raises: ManifestError, if record shards themselves are damaged.
     """
-    names = sorted(modalities)
+    names = sorted(parts)
     found, total, done = {}, 0, 0
     for name in names:
-        if modalities[name].kind in transforms.FILE_KINDS:
-            there = manifest.present[:, names.index(name)] > 0
-            found[name] = _list_files(manifest, name, modalities[name], there)
+        if parts[name].kind in transforms.FILE_KINDS:
+            found[name] = _list_files(manifest, name, parts[name])
             total += len(found[name].paths)
     for name, files in found.items():
-        decode = _decoder(modalities[name], files.records is not None, max_pixels, max_samples)
-        for count in chain(_measure(files, modalities[name], decode), _explain_failures(files, decode)):
+        decode = _decoder(parts[name], files.records is not None, max_pixels, max_samples)
+        for count in chain(_measure(files, parts[name], decode), _explain_failures(files, decode)):
             done += count
             if progress:
                 progress(done, total)
-        if modalities[name].kind == "audio" and files.records is None:
+        if parts[name].kind == "audio" and files.records is None:
             _probe_lengths(files)
     return found
 
 
-def _list_files(manifest, name, modality, there):
-    cells = pd.Series(manifest.cells[name], copy=False).where(there, "")
+def _list_files(manifest, name, modality):
+    cells = pd.Series(manifest.cells_of(name), copy=False).where(manifest.has(name), "")
     codes, distinct = pd.factorize(cells)
     distinct = np.asarray(distinct, object)
     named = distinct != ""

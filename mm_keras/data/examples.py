@@ -167,7 +167,7 @@ def open_examples(spec, manifest, place, progress=None):
     Returns: Examples.
     Raises: DataError, if more rows are bad than the spec allows.
     """
-    source = RowSource(manifest, spec.modalities, spec.data)
+    source = RowSource(manifest, spec.files, spec.data)
     if not source.names:
         return Examples("memory", source, manifest.splits, slots=np.zeros(len(manifest.lines), np.int64))
     if place == "memory":

@@ -43,7 +43,7 @@ def describe_data(manifest, spec, files):
         "splits": {split: len(rows) for split, rows in splits.items()},
         "modalities": modalities,
         "outputs": {
-            name: _describe_output(manifest, name, output, splits)
+            name: _describe_output(manifest, name, output, splits, files.get(name))
             for name, output in spec.outputs.items()
             if name in manifest.targets
         },
@@ -97,15 +97,25 @@ def _describe_modality(manifest, name, modality, rows, files):
         found = dict(zip(modality.columns, columns, strict=True))
         more = {"outliers": {column: _count_outliers(values) for column, values in found.items()}}
     else:
-        kept = np.unique(files.of_row[rows])
-        measures = {key: files.measures[key][kept] for key in files.measures}
-        found = {"bytes": measures["bytes"]}
-        more = {"files": len(kept), "distinct": len(np.unique(measures["content"]))}
-        if modality.kind == "image":
-            found |= {key: measures[key][measures[key] > 0] for key in ("width", "height")}
-        elif modality.kind == "audio":
-            found |= {key: measures[key] for key in ("seconds", "peak", "rms")}
-            more["cut"] = _share(measures["seconds"] > modality.seconds + 0.5 / modality.rate)
+        return _describe_files(files, files.of_row[rows], modality)
+    return _told(found, more)
+
+
+def _describe_files(files, numbers, part):
+    """Returns the same of files, by their numbers in rows, which a part of the spec reads."""
+    kept = np.unique(numbers)
+    measures = {key: files.measures[key][kept] for key in files.measures}
+    found = {"bytes": measures["bytes"]}
+    more = {"files": len(kept), "distinct": len(np.unique(measures["content"]))}
+    if part.kind == "image":
+        found |= {key: measures[key][measures[key] > 0] for key in ("width", "height")}
+    elif part.kind == "audio":
+        found |= {key: measures[key] for key in ("seconds", "peak", "rms")}
+        more["cut"] = _share(measures["seconds"] > part.seconds + 0.5 / part.rate)
+    return _told(found, more)
+
+
+def _told(found, more):
     found = {key: distribution(values) for key, values in found.items()}
     return {"distributions": {key: value for key, value in found.items() if value}, **more}
 
@@ -123,7 +133,7 @@ def _count_outliers(values):
     return int(((values < low - fence) | (values > high + fence)).sum()) if fence else 0
 
 
-def _describe_output(manifest, name, output, splits):
+def _describe_output(manifest, name, output, splits, files=None):
     weights, values = manifest.target_weights[name], manifest.targets[name]
     missing = {split: int((weights[rows] == 0).sum()) for split, rows in splits.items()}
     if output.kind == "regression":
@@ -132,8 +142,11 @@ def _describe_output(manifest, name, output, splits):
             numbers, _ = wrong_numbers(manifest.table[column].array)
             found[column] = distribution(numbers[np.concatenate(list(splits.values()))] if splits else [])
         return {"kind": output.kind, "unlabelled": missing, "distributions": found}
+    used = np.concatenate(list(splits.values())) if splits else np.zeros(0, int)
+    if output.kind == "speech":
+        more = _describe_files(files, files.of_row[used[weights[used] > 0]], output.sound)
+        return {"kind": output.kind, "unlabelled": missing, **more}
     if output.kind == "caption":
-        used = np.concatenate(list(splits.values())) if splits else np.zeros(0, int)
         texts = [text for cell in values[used] for text in output.captions_of(cell)]
         words = np.array([len(text.split()) for text in texts])
         found = {"words": distribution(words)}

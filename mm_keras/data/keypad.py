@@ -12,6 +12,7 @@ from scipy.io import wavfile
 from sklearn.datasets import load_digits
 
 from mm_keras.checks import message
+from mm_keras.data.keypad_sounds import COLUMN_HZ, PLACES, RATE, ROW_HZ, as_pcm16, play_keys, play_melodies
 from mm_keras.data.keypad_texts import WORDS, write_captions, write_summaries
 
 VERSION = 1
@@ -22,11 +23,7 @@ SHARES = {"test": 0.2, "validation": 0.1}  # The rest is train.
 
 IMAGE_SIZE = 16
 STICKER = 128  # Mid grey.
-RATE = 8000
 SAMPLES = 4000
-ROW_HZ = (697, 770, 852, 941)  # ITU-T Q.23: the low group names the row of the keypad,
-COLUMN_HZ = (1209, 1336, 1477)  # and the high group its column.
-PLACES = np.array([(3, 1), *((row, column) for row in range(3) for column in range(3))])  # Of 0 to 9.
 
 # Whether image, audio and note are whole, and in which share of the rows. One at least always is.
 PATTERNS = np.array([(1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)], dtype=bool)
@@ -44,7 +41,7 @@ TYPO_SHARE = 0.3
 LETTER_SHARE = 0.2
 
 
-def write_keypad(folder, seed=7, rows=SCANS, empty=0.05, captions=False):
+def write_keypad(folder, seed=7, rows=SCANS, empty=0.05, captions=False, sounds=False):
     """Writes the keypad data set as a folder like any user's, and returns the path of its manifest.
 
     The folder holds `images/*.png` (grey, 16x16), `audio/*.wav` (16-bit PCM, 8000 Hz, 0.5 s), `manifest.csv`
@@ -64,6 +61,9 @@ def write_keypad(folder, seed=7, rows=SCANS, empty=0.05, captions=False):
             leaning left", whose words are measured from the scan, with a | between several that fit, and
             `summary`, such as "three: top row, right column". Every modality of each row is whole then: under
             a sticker nothing can be measured.
+        sounds: bool. Write two columns more, WAV files to learn to make: `key_tones`, the two tones of the
+            key, clean, 0.3 s, and `melody`, the 3 to 6 notes of 0.2 s that each key plays. `keypad_sounds`
+            reads them. Every modality of each row is whole then too.
 
     Returns: pathlib.Path of `manifest.csv`.
     Raises: ValueError, if an argument is out of range, or `folder` holds anything else.
@@ -73,7 +73,7 @@ def write_keypad(folder, seed=7, rows=SCANS, empty=0.05, captions=False):
     _check(seed, rows, empty)
     folder = Path(folder).expanduser().resolve()
     made = {"data_set": "keypad", "version": VERSION, "seed": int(seed), "rows": int(rows), "empty": empty}
-    made |= {"captions": True} if captions else {}
+    made |= {key: True for key, asked in (("captions", captions), ("sounds", sounds)) if asked}
     if _is_reusable(folder, made):
         return folder / "manifest.csv"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,21 +116,23 @@ def _write(folder, made):
     streams = [np.random.default_rng([seed, purpose]) for purpose in range(6)]
     scans, labels = _choose(rows, streams[0])
     splits = _split(labels, streams[1])
-    texts = {}
     whole = _degrade(splits, streams[2])
-    if made.get("captions"):
-        whole[:] = True
+    whole |= "captions" in made or "sounds" in made
+    texts, played = {}, {}
+    if "captions" in made:
         texts = {"caption": write_captions(scans / 16, labels), "summary": write_summaries(labels, PLACES)}
+    if "sounds" in made:
+        played = {"key_tones": play_keys(labels), "melody": play_melodies(labels)}
     whole = dict(zip(MODALITIES, whole.T, strict=True))
     filled = dict(zip(MODALITIES, _fill(splits, made["empty"], streams[2]).T, strict=True))
     images = _draw(scans, whole["image"], streams[3])
     sounds = _play(labels, whole["audio"], streams[4])
     notes = _note(labels, whole["note"], streams[5])
-    for name in ("images", "audio"):
+    for name in ("images", "audio", *played):
         (folder / name).mkdir(parents=True)
     with open(folder / "manifest.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([*COLUMNS, *texts])
+        table.writerow([*COLUMNS, *texts, *played])
         for i in range(rows):
             key = f"k{i:04d}"
             cells = {"image": f"images/{key}.png", "audio": f"audio/{key}.wav", "note": notes[i]}
@@ -139,7 +141,10 @@ def _write(folder, made):
             if filled["audio"][i]:
                 wavfile.write(folder / cells["audio"], RATE, sounds[i])
             cells = [cells[name] if filled[name][i] else "" for name in MODALITIES]
-            table.writerow([key, *cells, labels[i], splits[i], *(column[i] for column in texts.values())])
+            answers = [column[i] for column in texts.values()] + [f"{name}/{key}.wav" for name in played]
+            for name, column in played.items():
+                wavfile.write(folder / f"{name}/{key}.wav", RATE, column[i])
+            table.writerow([key, *cells, labels[i], splits[i], *answers])
     (folder / "keypad.json").write_text(json.dumps(made) + "\n", encoding="utf-8")
 
 
@@ -231,7 +236,7 @@ def _play(labels, whole, random):
         phase = random.uniform(0, 2 * np.pi, rate)
         tone = np.sin(2 * np.pi * hertz[:, None] * time + phase) * ramp.clip(0, 1) * level * twist
         sounds += tone * (lost != group)[:, None]
-    return np.rint(sounds.clip(-1, 1) * 32767).astype(np.int16)
+    return as_pcm16(sounds)
 
 
 def _note(labels, whole, random):

@@ -13,7 +13,7 @@ from mm_keras.data.numbers import wrong_numbers
 from mm_keras.data.reading import read_manifest, read_table
 from mm_keras.data.splits import split_by_column, split_by_shares
 from mm_keras.data.table import ManifestError
-from mm_keras.data.targets import read_captions, read_numbers_target, read_target
+from mm_keras.data.targets import read_captions, read_numbers_target, read_sounds, read_target
 
 __all__ = ["Manifest", "ManifestError", "Rows", "load_manifest", "load_rows", "read_manifest"]
 
@@ -50,7 +50,7 @@ class Manifest(Rows):
         labels: dict, classification output -> list of str. Classes of train; numbers sorted by value.
         targets: dict, classification output -> int32 `(N,)`, index of the class, -1 = no label; multi-label:
             float32 `(N, C)` of 0 and 1; regression output -> float32 `(N, n)`; caption output -> pandas
-            string array `(N,)` of cells.
+            string array `(N,)` of cells; speech output -> the same of absolute paths, "" where there is none.
         target_weights: dict, output -> float32 `(N,)`. Sample weight times class weight, 0 = no target.
         findings: list of Finding. What is wrong with rows.
     """
@@ -60,6 +60,16 @@ class Manifest(Rows):
     targets: dict = field(default_factory=dict)
     target_weights: dict = field(default_factory=dict)
     findings: list = field(default_factory=list)
+
+    def cells_of(self, name):
+        """Returns the cells of a modality, or the paths of an output whose answers are files."""
+        return self.cells[name] if name in self.cells else self.targets[name]
+
+    def has(self, name):
+        """Returns bool `(N,)`: the rows that have the modality, or such an answer."""
+        if name in self.cells:
+            return self.present[:, sorted(self.cells).index(name)] > 0
+        return np.asarray(self.targets[name] != "", bool)
 
     @property
     def rows_in_all(self):
@@ -73,6 +83,10 @@ class Manifest(Rows):
             if rows:
                 self.present[rows, place] = 0
                 self.cells[name] = _emptied(self.cells[name], rows)
+        for name in {finding.modality for finding in findings} & self.targets.keys():
+            rows = [finding.row for finding in findings if finding.modality == name]
+            self.targets[name] = _emptied(self.targets[name], rows)
+            self.target_weights[name][rows] = 0
         self.findings += findings
 
     def drop_bad(self, on_bad):
@@ -106,7 +120,7 @@ def load_manifest(spec, labels=None, unsplit=False, table=None, tolerant=False):
         more rows are bad than the spec allows.
     """
     table = _read(spec, table)
-    table.check_fit(spec.modalities)
+    table.check_fit(spec.files)
     targeted = {name: output for name, output in spec.outputs.items() if output.target_columns}
     for output, column in [(name, c) for name, part in targeted.items() for c in part.target_columns]:
         table.column(column, f"outputs.{output}.column")
@@ -183,7 +197,7 @@ def _read(spec, table):
         columns = _columns_used(spec) if "parquet" in Path(source).suffix else None
     else:
         root = Path(spec.data.manifest).absolute().parent
-    rates = {modality.column: modality.rate for modality in spec.of_kind("audio").values()}
+    rates = {part.column: part.rate for part in spec.of_kind("audio", "speech").values()}
     folder = Path(spec.data.cache_folder) / "records"
     return read_table(source, columns, root=root, folder=folder, rates=rates)
 
@@ -220,6 +234,8 @@ def _read_targets(manifest, table, spec, targeted, labels):
             target = read_numbers_target(table, name, output, manifest.splits, learn=labels is None)
         elif output.kind == "caption":
             target = read_captions(table, name, output, manifest.splits, learn=labels is None)
+        elif output.kind == "speech":
+            target = read_sounds(table, name, output, manifest.splits, learn=labels is None)
         else:
             target = read_target(table, name, output, manifest.splits, labels and labels[name])
             manifest.labels[name] = target.labels

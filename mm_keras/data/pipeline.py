@@ -17,6 +17,7 @@ from mm_keras.data.row_source import RowSource, as_tensor
 from mm_keras.data.sequence_lengths import relative_lengths, trim
 from mm_keras.data.service import check_service, serve_from
 from mm_keras.data.transforms import choose_caption
+from mm_keras.speech_frames import SpeechFrames
 
 __all__ = ["DataError", "Datasets", "choose_cache", "fill_batch", "make_datasets"]
 
@@ -56,7 +57,7 @@ class Datasets:
         cells = {name: column[rows] for name, column in self.manifest.cells.items()}
         if self.source.in_records:
             found = {int(row["row/index"]): row for row in self.source.dataset(rows).as_numpy_iterator()}
-            for name in self.source.names:
+            for name in cells.keys() & set(self.source.names):
                 cells[name] = np.asarray([found[row][name] for row in rows], object)
         return cells
 
@@ -116,7 +117,7 @@ def choose_cache(spec, manifest):
         return "none"  # The workers decode; what this process keeps would not reach them.
     if spec.data.cache != "auto":
         return spec.data.cache
-    source = RowSource(manifest, spec.modalities, spec.data)
+    source = RowSource(manifest, spec.files, spec.data)
     size = sum(len(rows) for rows in manifest.splits.values()) * source.row_bytes
     return "memory" if size <= spec.data.cache_memory else "file"
 
@@ -149,9 +150,10 @@ def join_columns(manifest, preprocessor):
             columns[name] = as_tensor(manifest.cells[name])
     for name in manifest.targets:
         values = manifest.targets[name]
-        columns[f"target/{name}"] = (
-            tf.constant(values) if isinstance(values, np.ndarray) else as_tensor(values)
-        )
+        if preprocessor.outputs[name].kind != "speech":  # Whose answers are files.
+            columns[f"target/{name}"] = (
+                tf.constant(values) if isinstance(values, np.ndarray) else as_tensor(values)
+            )
         columns[f"weight/{name}"] = tf.constant(manifest.target_weights[name])
 
     @tf.autograph.experimental.do_not_convert
@@ -193,6 +195,7 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
     kinds = {name: modality.kind for name, modality in spec.modalities.items()}
     sequences = [name for name, modality in spec.modalities.items() if modality.is_sequence]
     captions = spec.of_kind("caption")
+    sounds = {name: SpeechFrames(**output.frames) for name, output in spec.of_kind("speech").items()}
     copies = {
         key: modality
         for name in spec.of_kind("autoencoder")
@@ -215,6 +218,12 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
             if training:  # What is longer than each text of the batch would be computed for nothing.
                 ids = ids[:, : tf.maximum(tf.reduce_max(tf.math.count_nonzero(ids, axis=1)), 2)]
             inputs[f"{name}.given"], targets[name] = ids[:, :-1], ids[:, 1:]
+        for name, group in sounds.items():
+            groups = group(rows[name])
+            if training:  # As with texts.
+                groups = groups[:, : tf.reduce_max(tf.math.count_nonzero(groups[:, :, -1] < 1, axis=1)) + 1]
+            inputs[f"{name}.given"] = tf.pad(groups[:, :-1, :-1], [[0, 0], [1, 0], [0, 0]])
+            targets[name] = groups
         if alpha:
             inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)
         return inputs, targets, weights
@@ -237,7 +246,7 @@ def _targets(spec, preprocessor, rows, inputs):
             weights[name] = tf.cast(tf.reduce_sum(here, axis=1) > 1, tf.float32)
             continue
         weights[name] = rows[f"weight/{name}"]
-        if output.kind == "caption":
+        if output.kind in ("caption", "speech"):
             continue
         target = rows[f"target/{name}"]
         single = target.dtype.is_integer

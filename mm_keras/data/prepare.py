@@ -82,7 +82,7 @@ def prepare(spec, folder, compression="none", resize=False, shard_size="128MB", 
             remove_all(folder)
         with _telling(folder):
             manifest = load_manifest(spec)
-        source = RowSource(manifest, spec.modalities, spec.data)
+        source = RowSource(manifest, spec.files, spec.data)
         inputs = _describe_inputs(spec, manifest, source, options)
         finished = (folder / SCHEMA).is_file()
         if finished:

@@ -142,7 +142,8 @@ class Preprocessor:
 
     def answers(self, outputs):
         """Turns the model's outputs into what a person reads: label strings and scores of each
-        classification, numbers of each regression, text and its log-probability of each caption output,
+        classification, numbers of each regression, text and its log-probability of each caption output, what
+        `sounds` gives of each speech output,
         vectors of each contrastive output (of norm 1; zeros of an absent modality), or, where there is none
         of these, the reconstructions."""
         read = {}
@@ -155,11 +156,25 @@ class Preprocessor:
             elif output.kind == "caption":
                 read[name] = self.caption_strings(name, outputs[name])
                 read[f"{name}_score"] = outputs[f"{name}_score"]
+            elif output.kind == "speech":
+                read |= self.sounds(outputs, name)
             elif output.kind == "contrastive":
                 vectors = tf.math.l2_normalize(outputs[name], axis=-1)  # (B, M, D)
                 for place, title in enumerate(output.titles(name)):
                     read[title] = vectors[:, place]
         return read or self.reconstructions(outputs)
+
+    def sounds(self, outputs, *names):
+        """Returns the sounds among the outputs of `answering_model`, of these speech outputs or of all: as
+        16-bit PCM, int16 `(B, S)`; "<output>_samples", the length of each, int32 `(B,)`; and "<output>_rate",
+        samples per second, int32 `(B,)`."""
+        read = {}
+        for name in names or [name for name, part in self.outputs.items() if part.kind == "speech"]:
+            count = outputs[f"{name}_samples"]
+            read[name] = tf.cast(tf.round(outputs[name] * 32767), tf.int16)
+            read[f"{name}_samples"] = count
+            read[f"{name}_rate"] = tf.fill(tf.shape(count), self.outputs[name].rate)
+        return read
 
     def reconstructions(self, outputs):
         """Returns each reconstruction among the model's outputs, as a person reads it."""

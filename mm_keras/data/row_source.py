@@ -25,14 +25,14 @@ class RowSource:
 
     Args:
         manifest: Manifest.
-        modalities: dict, name -> Modality of the spec.
+        files: dict, name -> part of the spec, of `Spec.files`.
         limits: Data of the spec; `max_pixels` and `max_samples` of it are used.
     """
 
-    def __init__(self, manifest, modalities, limits):
+    def __init__(self, manifest, files, limits):
         self.manifest = manifest
-        files = (name for name in sorted(modalities) if modalities[name].kind in transforms.FILE_KINDS)
-        self.modalities = {name: modalities[name] for name in files}
+        names = (name for name in sorted(files) if files[name].kind in transforms.FILE_KINDS)
+        self.modalities = {name: files[name] for name in names}
         self.limits = limits
         self.columns = {name: modality.column for name, modality in self.modalities.items()}
         records = manifest.records
@@ -70,13 +70,13 @@ class RowSource:
         """
         if self.in_records:
             return self._stream(rows, shuffle)
-        columns = {name: as_tensor(self.manifest.cells[name][rows]) for name in self.names}
+        columns = {name: as_tensor(self.manifest.cells_of(name)[rows]) for name in self.names}
         return tf.data.Dataset.from_tensor_slices({"row/index": np.asarray(rows, np.int64), **columns})
 
     def taker(self, rows):
         """Returns the function that turns positions in `rows`, int64 `(B,)`, into a dataset's rows."""
         numbers = tf.constant(np.asarray(rows, np.int64))
-        columns = {name: as_tensor(self.manifest.cells[name][rows]) for name in self.names}
+        columns = {name: as_tensor(self.manifest.cells_of(name)[rows]) for name in self.names}
 
         @tf.autograph.experimental.do_not_convert
         def take(places):
@@ -89,15 +89,14 @@ class RowSource:
         wanted = np.zeros(len(self.manifest.lines), bool)
         wanted[rows] = True
         wanted = tf.constant(wanted)
-        here = tf.constant(self.manifest.present)
-        places = [sorted(self.manifest.cells).index(name) for name in self.names]
+        here = {name: tf.constant(self.manifest.has(name)) for name in self.names}
 
         def name_contents(records):
             records = _choose(records, tf.gather(wanted, records["row"]))
-            present = tf.gather(here, records["row"])
             contents = {"row/index": records["row"]}
-            for name, place in zip(self.names, places, strict=True):
-                contents[name] = _unless_hidden(records[self.columns[name]], present[:, place] > 0)
+            for name in self.names:
+                there = tf.gather(here[name], records["row"])
+                contents[name] = _unless_hidden(records[self.columns[name]], there)
             return contents
 
         readers = 1 if shuffle is None else READERS
@@ -181,7 +180,7 @@ class RowSource:
             return {name: [row[name] for row in rows if row[name]] for name in self.names}
         some = {}
         for name in self.names:
-            cells = self.manifest.cells[name]
+            cells = self.manifest.cells_of(name)
             places = np.flatnonzero(cells != "")
             chosen = places[np.linspace(0, len(places) - 1, min(LOOKED_AT, len(places)), dtype=int)]
             some[name] = [tf.io.read_file(cells[place]).numpy() for place in chosen]
@@ -203,7 +202,7 @@ class RowSource:
             return slots, np.asarray(rows)
         codes = np.zeros(len(rows), np.int64)
         for name in self.names:
-            part, distinct = pd.factorize(self.manifest.cells[name][rows])
+            part, distinct = pd.factorize(self.manifest.cells_of(name)[rows])
             codes = pd.factorize(codes * (len(distinct) + 1) + part)[0]
         slots[rows] = codes
         first = np.unique(codes, return_index=True)[1]
@@ -221,10 +220,11 @@ class RowSource:
         if self.in_records:
             paths = self.manifest.records.paths
             digest.update(self.manifest.present.tobytes())
+            digest.update(b"".join(self.manifest.has(name).tobytes() for name in self.names))
         else:
             paths = []
             for name in self.names:
-                codes, distinct = pd.factorize(self.manifest.cells[name])
+                codes, distinct = pd.factorize(self.manifest.cells_of(name))
                 digest.update(codes.tobytes())
                 paths += filter(None, distinct)
         for path in paths:

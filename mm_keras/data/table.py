@@ -59,8 +59,8 @@ class Table:
             raise ManifestError(message(owner, f"a column of {self.path.name}", f"`{name}`", fix))
         return self.frame[name].array
 
-    def check_fit(self, modalities):
-        """Refuses modalities, name -> Modality, that the table cannot serve: a prepared one may lack some."""
+    def check_fit(self, files):
+        """Refuses what the table cannot serve of `Spec.files`: a prepared one may lack some."""
 
     def split_of(self, asked):
         """Returns `data.split` as this table takes it: a prepared one has frozen its split."""

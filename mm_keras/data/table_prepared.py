@@ -28,12 +28,12 @@ class PreparedTable(Table):
 
     schema: dict = field(default_factory=dict)
 
-    def check_fit(self, modalities):
-        """Refuses modalities that want of a file what was not kept of it."""
-        for name in sorted(modalities):
-            modality = modalities[name]
-            if modality.kind in ("image", "audio", "features"):
-                _check_modality(self, f"modalities.{name}", modality)
+    def check_fit(self, files):
+        """Refuses parts of a spec that want of a file what was not kept of it."""
+        for name in sorted(files):
+            part = files[name]
+            if part.kind in ("image", "audio", "features"):
+                _check_modality(self, f"{part.section}.{name}", part)
 
     def split_of(self, asked):
         """Returns the column of the frozen split for the shares that it was made with."""

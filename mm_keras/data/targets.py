@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mm_keras.checks import closest, listing, message
+from mm_keras.data.cells import faults_of_table, read_paths
 from mm_keras.data.findings import find
 from mm_keras.data.numbers import NO_NUMBER, wrong_numbers
 from mm_keras.data.table import ManifestError
@@ -13,15 +14,17 @@ from mm_keras.data.table import ManifestError
 
 @dataclass
 class Target:
-    """What one classification, regression or caption output learns.
+    """What one classification, regression, caption or speech output learns.
 
     Args:
         labels: list of str. Classes of train, sorted; numbers by value. None of a regression.
         values: int32 `(N,)`, index of the class, -1 = no label; multi-label: float32 `(N, C)` of 0 and 1;
             regression: float32 `(N, n)`, an unknown number replaced by the mean of the known ones; caption:
-            pandas string array `(N,)`, the cell.
+            pandas string array `(N,)`, the cell; speech: the same of absolute paths, "" where there is
+            none.
         weights: float32 `(N,)`. 0 = no label, else the weight of its class; multi-label: the mean of them;
-            regression: 1, or 0 if a number of the row is unknown; caption: 1, or 0 if there is none.
+            regression: 1, or 0 if a number of the row is unknown; caption and speech: 1, or 0 if there is
+            none.
         findings: list of Finding. Rows whose target cannot be used; their weight is 0.
     """
 
@@ -123,6 +126,31 @@ def read_captions(table, name, output, splits, learn=True):
         expected = "at least 2 different texts in the train rows"
         raise ManifestError(message(f"column {output.column or name}", expected, "fewer", fix))
     return Target(None, cells, known[codes].astype("float32"))
+
+
+def read_sounds(table, name, output, splits, learn=True):
+    """Reads the column of a speech output.
+
+    Args:
+        table: Table.
+        name: str. The output's name.
+        output: SpeechOutput.
+        splits: dict, split name -> int array of rows.
+        learn: bool. There must be train rows with sounds.
+
+    Returns: Target. Its findings are cells that name no file to use.
+    Raises: ManifestError, if the column is not there, or train has no sound.
+    """
+    column = output.column or name
+    cells = table.column(column, f"outputs.{name}.column")
+    paths, found = read_paths(table, column, cells, table.root, name)
+    found += faults_of_table(table, [column], name)
+    known = np.asarray(paths != "", bool)
+    known[[finding.row for finding in found]] = False
+    if learn and not known[splits["train"]].any():
+        fix = "Write paths of sound files, relative to the table's folder."
+        raise ManifestError(message(f"column {column}", "sounds in the train rows", "none", fix))
+    return Target(None, paths, known.astype("float32"), found)
 
 
 def _refuse_constant(values, columns):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mm_keras.caption_model import answering_model, caption_decoders
+from mm_keras.answering_model import answering_model, caption_decoders, speech_decoders
 from mm_keras.evaluation.scores import predicted_classes
+from mm_keras.evaluation.speech_answers import SpeechReader, distortions, outline
 from mm_keras.model import GIVEN, encoded_tensors, modality_inputs
 
 
@@ -16,12 +17,13 @@ class Answers:
     """True and given answers of one output.
 
     Args:
-        true: array `(N,)` of classes, bool `(N, C)` of labels, float `(N, n)` of numbers, or int `(N, T)` of
-            texts' tokens.
+        true: array `(N,)` of classes, bool `(N, C)` of labels, float `(N, n)` of numbers, int `(N, T)` of
+            texts' tokens, or float `(N, K)` of the `outline` of sounds.
         known: bool array `(N,)`. Whether a row's answer is known.
         present: bool array `(N, M)`. Which modalities, sorted by name, a row has.
         guesses: dict, subset (tuple of modality names) -> array like `true`.
         names: list of str. The modalities, sorted.
+        distortions: dict, subset -> float `(N,)`, of sounds alone: `cepstral_distortions`.
     """
 
     true: np.ndarray
@@ -29,6 +31,7 @@ class Answers:
     present: np.ndarray
     guesses: dict
     names: list
+    distortions: dict = dataclasses.field(default_factory=dict)
 
     def rows(self, subset):
         """Returns bool `(N,)`: rows that have one of these modalities at least, and a known answer."""
@@ -49,26 +52,33 @@ def collect_answers(model, spec, batches, subsets, see=None):
         batches: iterable of (inputs, targets, weights).
         subsets: list of tuples of modality names, the last one of all of them.
         see: callable or None. Called with the targets, outputs and weights of each batch, whole; the outputs
-            are what losses read, of captions the logits after true tokens.
+            are what losses read, of texts and sounds what follows the true tokens and frames.
 
-    Returns: dict, classification, regression or caption output -> Answers.
+    Returns: dict, classification, regression, caption or speech output -> Answers.
     """
     encode, decide, force = _cut(model)
     names = spec.modality_names
     parts = {name: part for name, part in spec.outputs.items() if part.target_columns}
     true, known, present = {name: [] for name in parts}, {name: [] for name in parts}, []
     guesses = {name: {subset: [] for subset in subsets} for name in parts}
+    sounds = {name: SpeechReader(part) for name, part in spec.of_kind("speech").items()}
+    apart = {name: {subset: [] for subset in subsets} for name in sounds}
     for inputs, targets, weights in batches:
         embeddings = encode(inputs)
         present.append(inputs["present"].numpy() > 0)
+        heard = {name: reader.true(targets[name]) for name, reader in sounds.items()}
         for name, part in parts.items():
-            true[name].append(_read(targets[name], part))
+            true[name].append(outline(heard[name][0]) if name in sounds else _read(targets[name], part))
             known[name].append(weights[name].numpy() > 0)
         for subset in subsets:
             here = inputs["present"] * tf.constant([float(name in subset) for name in names])
             outputs = decide(embeddings, here)
+            said = {name: reader.given(outputs, name) for name, reader in sounds.items()}
             for name, part in parts.items():
-                guesses[name][subset].append(_read(outputs[name], part))
+                given = outline(said[name][0]) if name in sounds else _read(outputs[name], part)
+                guesses[name][subset].append(given)
+            for name in sounds:
+                apart[name][subset].append(distortions(heard[name], said[name]))
         if see:
             see(targets, {**outputs, **force(embeddings, inputs)}, weights)
     present = np.concatenate(present)
@@ -79,6 +89,7 @@ def collect_answers(model, spec, batches, subsets, see=None):
             present,
             {subset: np.concatenate(given) for subset, given in guesses[name].items()},
             names,
+            {subset: np.concatenate(values) for subset, values in apart.get(name, {}).items()},
         )
         for name in parts
     }
@@ -114,15 +125,18 @@ def _read(values, part):
 
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs; the latter also to
-    what captions give after true tokens."""
-    names, captions = modality_inputs(model.input), caption_decoders(model)
+    what follows true tokens and frames."""
+    names, sounds = modality_inputs(model.input), speech_decoders(model)
+    writers = {**caption_decoders(model), **sounds}
     between = encoded_tensors(model)
     encoders = _part({name: model.input[name] for name in names}, between)
     ends = [*between.values(), model.input["present"]]
-    rest = _part(ends, answering_model(model).output)
-    given = [f"{name}{GIVEN}" for name in captions]
+    # Waveforms are not compared; where nobody asks for them, none is searched for.
+    answers = {key: x for key, x in answering_model(model).output.items() if key not in sounds}
+    rest = _part(ends, answers)
+    given = [f"{name}{GIVEN}" for name in writers]
     forced = [*ends, *(model.input[name] for name in given)]
-    teacher = _part(forced, {name: model.output[name] for name in captions}) if captions else None
+    teacher = _part(forced, {name: model.output[name] for name in writers}) if writers else None
 
     @tf.function(reduce_retracing=True)
     def encode(batch):

@@ -40,7 +40,8 @@ def judge_branches(answers, spec, split):
 
     Returns: (branches, warnings). `branches`: modality -> output -> {rows, score, chance, deviation,
         learned}; `score` is what (1) compares: the share of right answers (of several labels, of right ones),
-        of numbers the correlation, averaged over the columns, of texts the cosine of their tokens.
+        of numbers, and of the `outline` of sounds, the correlation, averaged over the columns, of texts the
+        cosine of their tokens.
         `warnings`: a sentence for each modality that was judged and is learned for no output.
     Source: the exact variance over all orders, Hoeffding 1951, "A combinatorial central limit theorem".
     """
@@ -82,7 +83,8 @@ def against_chance(true, guess, part):
     """
     a, b = _vectors(true, true, part), _vectors(guess, true, part)
     count = len(a)
-    columns = true.shape[1] if part.kind == "regression" or getattr(part, "multi_label", False) else 1
+    several = part.kind in ("regression", "speech") or getattr(part, "multi_label", False)
+    columns = true.shape[1] if several else 1
     centred_a, centred_b = a - a.mean(axis=0), b - b.mean(axis=0)
     variance = np.trace((centred_a.T @ centred_a) @ (centred_b.T @ centred_b)) / (count - 1)
     scale = count * columns
@@ -92,10 +94,11 @@ def against_chance(true, guess, part):
 
 def _vectors(values, true, part):
     """Returns `(N, K)`: the product of a true row and a given one is the number of right answers, of numbers
-    their product in standard deviations from the mean, of texts the cosine of their counts of tokens."""
+    and sounds their product in standard deviations from the mean, of texts the cosine of their counts of
+    tokens."""
     if part.kind == "caption":
         return _token_shares(values, true)
-    if part.kind == "regression":
+    if part.kind in ("regression", "speech"):
         values = values.astype("float64")
         deviations = values.std(axis=0)
         return (values - values.mean(axis=0)) / np.where(deviations > 0, deviations, np.inf)
@@ -106,6 +109,8 @@ def _vectors(values, true, part):
 
 def _merits(given, subset, rows, part):
     """Returns how good the answers of rows are, `(N,)`."""
+    if part.kind == "speech":
+        return -given.distortions[subset][rows]
     true, guess = given.true[rows], given.guesses[subset][rows]
     if part.kind == "regression":
         deviations = given.true[given.known].astype("float64").std(axis=0)
@@ -147,7 +152,7 @@ def _sentence(name, outputs, spec, split):
 
 def _figures(output, part, told, split):
     rows, most = f"{told['rows']:,} {split} rows", told["chance"] + MARGIN * told["deviation"]
-    if part.kind == "regression":
+    if part.kind in ("regression", "speech"):
         return f"`{output}`: correlation {told['score']:.2f} in {rows}, by chance up to {most:.2f}"
     if part.kind == "caption":
         return f"`{output}`: cosine of tokens {told['score']:.2f} in {rows}, by chance up to {most:.2f}"

@@ -1,13 +1,13 @@
 """Pictures of what was written about images, and of where each word looked."""
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
+from mm_keras.answering_model import answering_model, caption_decoders, memory_model
 from mm_keras.balance import plain_model
-from mm_keras.caption_model import answering_model, caption_decoders, memory_model
+from mm_keras.evaluation.example_rows import choose_rows, inputs_of
 
-EXAMPLES, MOST_TOKENS = 4, 12
+MOST_TOKENS = 12
 SIDE = 1.6  # Inches of a picture.
 
 
@@ -30,12 +30,10 @@ def draw_captions(model, spec, data, split, folder):
     decoders, images = caption_decoders(model), list(spec.of_kind("image"))
     if not decoders or not images:
         return []
-    place = spec.modality_names.index(images[0])
-    rows = [row for row in data.rows[split] if data.manifest.present[row, place]]
-    if not rows:
+    rows = choose_rows(data, split, has=images[0])
+    if not len(rows):
         return []
-    rows = np.unique(np.asarray(rows)[np.linspace(0, len(rows) - 1, EXAMPLES).astype(int)])
-    inputs = data.preprocessor.finish(data.decode(rows), tf.constant(data.manifest.present[rows]))
+    inputs, _ = inputs_of(data, rows)
     written = answering_model(model)(inputs, training=False)
     pixels, paths = inputs[images[0]].numpy().astype("uint8"), []
     for name, decoder in decoders.items():

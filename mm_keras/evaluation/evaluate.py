@@ -49,11 +49,12 @@ def evaluate(model, spec, data, split="test"):
     Returns: dict with the weighted `loss`; `outputs`: loss and metrics of each output key, of a
         classification accuracy, macro_f1, the scores of each class and the confusion matrix (rows: true), of
         a regression mae, rmse and r2, also of each column, and points to draw, of a caption output those of
-        `caption_scores` on texts found greedily, and examples, of a contrastive output what
-        `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for each subset
-        such as "audio+image" the accuracy of each classification, the R2 of each regression and the ROUGE-L
-        of each caption output, over the rows that have at least one of these modalities; `branches` and
-        `warnings` of `judge_branches`.
+        `caption_scores` on texts found greedily, and examples, of a speech output mel_error (decibels, of
+        frames after the true ones) and mel_cepstral_distortion of `cepstral_distortions`, of a contrastive
+        output what `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for
+        each subset such as "audio+image" the accuracy of each classification, the R2 of each regression, the
+        ROUGE-L of each caption output and the mel-cepstral distortion of each speech output, over the rows
+        that have at least one of these modalities; `branches` and `warnings` of `judge_branches`.
     Raises: ValueError, if the split has no rows.
     """
     batches = getattr(data, split, None)
@@ -106,12 +107,16 @@ def _collect(spec, data, split, meters, answers, matched):
             given = written_texts(given, name, data, split)
         for subset in given.guesses:
             true, guess = given.of(subset)
-            table.setdefault(subset_name(subset), {})[name] = _score(true, guess, part)
+            table.setdefault(subset_name(subset), {})[name] = (
+                _distortion(given, subset) if part.kind == "speech" else _score(true, guess, part)
+            )
         if not len(true):  # The last subset is the whole row.
             continue
         if part.kind == "classification":
             labels = data.preprocessor.labels[name]
             outputs[name].update(classification_scores(true, guess, labels, part.multi_label))
+        elif part.kind == "speech":
+            outputs[name]["mel_cepstral_distortion"] = _distortion(given, subset)
         elif part.kind == "caption":
             outputs[name].update(caption_scores(list(true), list(guess), part.lowercase))
             outputs[name]["examples"] = _examples(true, guess)
@@ -137,6 +142,12 @@ def _score(true, guess, part):
     if part.kind == "caption":
         return mean_rouge_l(list(true), list(guess), part.lowercase) if len(true) else None
     return float(right_rows(true, guess).mean()) if len(true) else None
+
+
+def _distortion(given, subset):
+    """Returns the mean mel-cepstral distortion of the sounds of a subset (decibels), None of no rows."""
+    values = given.distortions[subset][given.rows(subset)]
+    return float(values.mean()) if len(values) else None
 
 
 def _examples(true, guess):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mm_keras.caption_model import answering_model
+from mm_keras.answering_model import answering_model
 from mm_keras.caption_search import CaptionSearch
 from mm_keras.checks import message
 from mm_keras.data.raw import read_raw
@@ -66,6 +66,9 @@ class Reference:
         }
         if spec.of_kind("caption"):
             self._search(CaptionSearch(model, self.preprocessor))
+        if spec.of_kind("speech"):
+            sounds = _arrays(self.preprocessor.sounds(outputs))
+            self.expected["generate"] = {**self.expected.get("generate", {}), **sounds}
         embed = embedding_model(answer)
         if embed is not None:
             self.expected["embed"] = _arrays(embed(self.inputs, training=False))
@@ -117,6 +120,9 @@ class Reference:
     def _measure(self, place, key, given, want, differences, equal):
         """Adds the largest difference (relative to the largest value if above 1; of a regression in standard
         deviations of the target), or the equal labels."""
+        if key in self.spec.of_kind("speech"):
+            differences[place] = sounds_apart(given, want)
+            return
         if want.dtype.kind in "OSUi":
             equal[place] = float(np.mean(same_texts(given, want)))
             return
@@ -173,9 +179,20 @@ class Reference:
 
 
 def same_texts(given, want):
-    """Returns which strings are equal, or, of integers, which rows of tokens."""
+    """Returns which strings are equal, or which integers, or, of several in a row, rows of them."""
     same = given == want
-    return same.all(axis=-1) if want.dtype.kind == "i" else same
+    return same.all(axis=-1) if want.dtype.kind == "i" and want.ndim > 1 else same
+
+
+def sounds_apart(given, want):
+    """Returns how far the waveforms `(N, S)` are apart: the root mean square of the difference over that of
+    the sounds, divided by 100.
+
+    `GriffinLim` chooses among phases that fit equally well, where rounding decides; at a hundredth of the
+    sound nobody hears it, and the frames of which the sound is made are compared as all numbers are.
+    """
+    given, want = np.asarray(given, "float64"), np.asarray(want, "float64")
+    return float(np.sqrt(np.square(given - want).mean() / max(np.square(want).mean(), 1e-12))) / 100
 
 
 def deviations_apart(given, want, variance):

@@ -3,15 +3,15 @@
 import keras
 import tensorflow as tf
 
-from mm_keras.caption_model import answering_model
-from mm_keras.caption_search import SAMPLING, CaptionSearch
+from mm_keras.answering_model import answering_model
+from mm_keras.generation import generation_endpoints
 from mm_keras.model import embedding_model
 
 
 def write_saved_model(model, spec, preprocessor, folder):
     """Writes a SavedModel with the signatures serving_default, tensors, embed (unless all outputs are
-    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, and where it has a
-    caption output, generate and sample.
+    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, where it has a caption
+    or speech output, generate, and where it has a caption output, sample.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
     outputs; a classification's scores are `<output>_scores` beside its label strings, the numbers of a
@@ -19,6 +19,7 @@ def write_saved_model(model, spec, preprocessor, folder):
     `<output>_<modality>`. A caption's text is found greedily, `<output>_score` is its log-probability;
     `generate` gives the texts `(B, K)` of its beams, best first, and `<output>_scores` `(B, K)`; `sample`
     draws as many, by the further inputs seed (int32), temperature and top_p (float32), a number a row each.
+    A sound is 16-bit PCM, int16 `(B, S)`, with `<output>_samples` and `<output>_rate`, int32 `(B,)`.
     """
     trained, model = model, answering_model(model)
     archive = keras.export.ExportArchive()
@@ -36,10 +37,7 @@ def write_saved_model(model, spec, preprocessor, folder):
         endpoints["embed"] = (lambda inputs: fuse(prepare(inputs)), raw)
     if spec.of_kind("autoencoder"):
         endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
-    if spec.of_kind("caption"):
-        writers = CaptionSearch(trained, preprocessor).endpoints(prepare)
-        endpoints["generate"] = (writers["generate"], raw)
-        endpoints["sample"] = (writers["sample"], {**raw, **SAMPLING})
+    endpoints |= generation_endpoints(trained, preprocessor, prepare, run)
     for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)

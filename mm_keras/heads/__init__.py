@@ -7,12 +7,16 @@ from mm_keras.heads.classifier import Classifier
 from mm_keras.heads.image_decoder import ImageDecoder
 from mm_keras.heads.log_mel_error import LogMelError
 from mm_keras.heads.matcher import Matcher
+from mm_keras.heads.mel_error import MelError
+from mm_keras.heads.memory import Memory
 from mm_keras.heads.painter import Painter
 from mm_keras.heads.pair_crossentropy import PairCrossentropy
 from mm_keras.heads.perplexity import Perplexity
 from mm_keras.heads.pixel_crossentropy import PixelCrossentropy
 from mm_keras.heads.recurrent_steps import RecurrentSteps
 from mm_keras.heads.regressor import Regressor
+from mm_keras.heads.speech_decoder import SpeechDecoder
+from mm_keras.heads.speech_loss import SpeechLoss
 from mm_keras.heads.standardized_error import StandardizedError
 from mm_keras.heads.text_decoder import TextDecoder
 from mm_keras.heads.token_crossentropy import TokenCrossentropy
@@ -27,12 +31,16 @@ __all__ = [
     "ImageDecoder",
     "LogMelError",
     "Matcher",
+    "MelError",
+    "Memory",
     "Painter",
     "PairCrossentropy",
     "Perplexity",
     "PixelCrossentropy",
     "RecurrentSteps",
     "Regressor",
+    "SpeechDecoder",
+    "SpeechLoss",
     "StandardizedError",
     "TextDecoder",
     "TokenCrossentropy",

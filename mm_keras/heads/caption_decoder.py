@@ -3,16 +3,16 @@
 import keras
 from keras import ops
 
-from mm_keras.attention_block import as_sequence
-from mm_keras.checks import check_choice, check_positive_int, check_rate, message
+from mm_keras.checks import check_choice, check_positive_int, check_rate
 from mm_keras.heads.caption_crossentropy import CaptionCrossentropy, caption_accuracy, token_surprise
+from mm_keras.heads.memory import Memory
 from mm_keras.heads.perplexity import Perplexity
 from mm_keras.heads.recurrent_steps import RecurrentSteps
 from mm_keras.heads.transformer_steps import TransformerSteps
 from mm_keras.token_search import START, beam_search, greedy_search, nucleus_search
 
 KINDS = ("gru", "lstm", "transformer")
-GIVEN, FUSED, STEPS = "given", "fused", ".steps"
+GIVEN = "given"
 NEVER = (0, 1, 2, 4)  # Padding, unknown, start and mask are no part of a text.
 
 
@@ -20,8 +20,7 @@ NEVER = (0, 1, 2, 4)  # Padding, unknown, start and mask are no part of a text.
 class CaptionDecoder(keras.layers.Layer):
     """Writes a text token by token, each after those before it and attending over all modalities' steps.
 
-    The memory is every step of every modality and the fused embedding, each projected to `units` by a dense
-    layer of its own. An absent modality takes part as its encoder's learned token (`MissingModality`).
+    What it attends to is a `Memory` of these and of the fused embedding.
 
     With "given" among the inputs, the logits of each next token after the true ones (teacher forcing), which
     trains; without it, the text itself, found greedily. `beams` and `samples` search in other ways.
@@ -77,6 +76,7 @@ class CaptionDecoder(keras.layers.Layer):
         self.scheduled_sampling = check_rate("CaptionDecoder", "scheduled_sampling", scheduled_sampling)
         self.seed = seed
         dtype = self.dtype_policy
+        self.memory = Memory(units, dtype=dtype, name="memory")
         # A deviation of 1, as that of the positions that a transformer adds.
         drawn = keras.initializers.RandomNormal(stddev=1.0)
         self.embed = keras.layers.Embedding(vocabulary_size, units, drawn, dtype=dtype, name="tokens")
@@ -89,28 +89,19 @@ class CaptionDecoder(keras.layers.Layer):
         self.draw = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        names = [name for name in input_shape if name != GIVEN and not name.endswith(STEPS)]
-        if FUSED not in names or len(names) < 2:
-            fix = 'Pass {"fused": (B, D), "image": (B, T, D), "given": (B, T)}.'
-            expected = '"fused" and at least one modality'
-            raise ValueError(message("CaptionDecoder", expected, f"{sorted(input_shape)}", fix))
-        self.inputs_read = sorted(name for name in input_shape if name != GIVEN)
-        self.projections = {
-            name: keras.layers.Dense(self.units, dtype=self.dtype_policy, name=f"{name}_memory")
-            for name in sorted(names)
-        }
-        for name, projection in self.projections.items():
-            projection.build(input_shape[name])
+        shapes = {name: shape for name, shape in input_shape.items() if name != GIVEN}
+        self.inputs_read = sorted(shapes)
+        self.memory.build(shapes)
         self.embed.build((None, None))
         shape = (None, None, self.units)
-        reader = {"tokens": shape, "memory": shape, "steps": shape[:2], "fused": tuple(input_shape[FUSED])}
+        reader = {"tokens": shape, "memory": shape, "steps": shape[:2], "fused": tuple(input_shape["fused"])}
         self.reader.build(reader)
         self.logits.build(shape)
 
     def call(self, inputs, training=None):
-        memory = self._memory(inputs)
+        memory = self.memory({name: x for name, x in inputs.items() if name != GIVEN})
         if GIVEN not in inputs:
-            ids, score = greedy_search(*self._search(memory), ops.shape(memory[FUSED])[0], self.length - 1)
+            ids, score = greedy_search(*self._search(memory), ops.shape(memory["fused"])[0], self.length - 1)
             return {"ids": ids, "score": score}
         given = read = ops.cast(inputs[GIVEN], "int32")
         if training and self.scheduled_sampling:
@@ -123,7 +114,7 @@ class CaptionDecoder(keras.layers.Layer):
         return None  # What is hidden is told by name.
 
     def compute_output_spec(self, inputs, training=None):
-        rows = inputs[FUSED].shape[0]
+        rows = inputs["fused"].shape[0]
         if GIVEN in inputs:
             logits = keras.KerasTensor((rows, inputs[GIVEN].shape[1], self.vocabulary_size), "float32")
             given = {"logits": logits}
@@ -149,9 +140,9 @@ class CaptionDecoder(keras.layers.Layer):
 
     def beams(self, inputs, beams=4, length_penalty=0.6):
         """Returns {"ids": int32 `(B, K, T)`, best first, "score": float32 `(B, K)`} of `beam_search`."""
-        memory = self._memory(inputs)
+        memory = self.memory(inputs)
         step, state = self._search({key: ops.repeat(x, beams, axis=0) for key, x in memory.items()})
-        rows = ops.shape(memory[FUSED])[0]
+        rows = ops.shape(memory["fused"])[0]
         ids, score = beam_search(step, state, rows, self.length - 1, beams, length_penalty)
         return {"ids": ids, "score": score}
 
@@ -164,7 +155,7 @@ class CaptionDecoder(keras.layers.Layer):
             float(x) if isinstance(x, (int, float)) else ops.repeat(x, count)[:, None]
             for x in (top_p, temperature)
         )
-        memory = {key: ops.repeat(x, count, axis=0) for key, x in self._memory(inputs).items()}
+        memory = {key: ops.repeat(x, count, axis=0) for key, x in self.memory(inputs).items()}
         draws = ops.reshape(draws, (-1, self.length - 1))
         ids, score = nucleus_search(*self._search(memory), draws, top_p, temperature)
         return {
@@ -175,16 +166,10 @@ class CaptionDecoder(keras.layers.Layer):
     def attention(self, inputs, ids):
         """Returns how much each token of texts, int `(B, T)` as they are written, attended to each step of
         each modality: a dict, name -> float32 `(B, T, T_m)`; of "fused" and of a vector it is one step."""
-        memory = self._memory(inputs)
+        memory = self.memory(inputs)
         start = ops.full_like(ids[:, :1], START)
         tokens = self.embed(ops.concatenate([start, ids[:, :-1]], axis=1))
-        weights = self.reader.attention({**memory, "tokens": tokens})
-        parts, begin = {}, 0
-        for name in self.projections:
-            size = inputs[name].shape[1] if len(inputs[name].shape) == 3 else 1
-            parts[name] = weights[:, :, begin : begin + size]
-            begin += size
-        return parts
+        return self.memory.part(self.reader.read({**memory, "tokens": tokens})[1], inputs)
 
     def loss(self):
         return CaptionCrossentropy(self.label_smoothing, self.length - 1)
@@ -192,16 +177,6 @@ class CaptionDecoder(keras.layers.Layer):
     def metrics_of_output(self):
         accuracy = keras.metrics.MeanMetricWrapper(caption_accuracy, name="token_accuracy")
         return [accuracy, Perplexity()]
-
-    def _memory(self, inputs):
-        """Returns what the reader needs beside tokens: "memory" `(B, S, U)`, "steps" `(B, S)`, "fused"."""
-        parts, masks = [], []
-        for name, projection in self.projections.items():
-            steps, mask = as_sequence(inputs[name], inputs.get(name + STEPS))
-            parts.append(projection(steps))
-            masks.append(ops.ones_like(steps[:, :, 0], dtype="bool") if mask is None else mask)
-        memory, steps = ops.concatenate(parts, axis=1), ops.concatenate(masks, axis=1)
-        return {"memory": memory, "steps": steps, FUSED: inputs[FUSED]}
 
     def _force(self, given, memory, training):
         steps = self.reader({**memory, "tokens": self.embed(given)}, training=training)

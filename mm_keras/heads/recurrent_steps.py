@@ -63,9 +63,7 @@ class RecurrentSteps(keras.layers.Layer):
         self.join.build((*shape[:-1], 2 * self.units))
 
     def call(self, inputs, training=None):
-        context, state = self.begin(inputs)
-        x = self._read(self.drop(inputs["tokens"], training=training), state, training)
-        return self.drop(self._attend(x, context), training=training)
+        return self.read(inputs, training)[0]
 
     def compute_output_shape(self, input_shape):
         return (*input_shape["tokens"][:2], self.units)
@@ -78,6 +76,16 @@ class RecurrentSteps(keras.layers.Layer):
             "layers": self.layers,
             "dropout": self.dropout,
         }
+
+    def read(self, inputs, training=None):
+        """Returns what `call` does, and how much each step attends to each of the memory: float32 `(B, T,
+        S)`, of sum 1."""
+        context, state = self.begin(inputs)
+        x = self.drop(inputs["tokens"], training=training)
+        for reader, first in zip(self.readers, self._by_layer(state), strict=True):
+            x = reader(x, initial_state=first, training=training)
+        x, attention = self._attend(x, context)
+        return self.drop(x, training=training), attention
 
     def begin(self, inputs, length=None):
         """Returns (context, state) before the first token: the former stays, the latter is a tuple."""
@@ -92,21 +100,11 @@ class RecurrentSteps(keras.layers.Layer):
         for reader, before in zip(self.readers, self._by_layer(state), strict=True):
             x, new = reader.cell(x, before, training=False)
             after += list(new)
-        return self._attend(x[:, None, :], context)[:, 0], tuple(after)
+        return self._attend(x[:, None, :], context)[0][:, 0], tuple(after)
 
     def _by_layer(self, state):
         size = len(state) // self.layers
         return [list(state[i : i + size]) for i in range(0, len(state), size)]
-
-    def attention(self, inputs):
-        """Returns how much each step attends to each step of the memory: float32 `(B, T, S)`, of sum 1."""
-        context, state = self.begin(inputs)
-        return self._weigh(self._read(inputs["tokens"], state), context)
-
-    def _read(self, x, state, training=False):
-        for reader, first in zip(self.readers, self._by_layer(state), strict=True):
-            x = reader(x, initial_state=first, training=training)
-        return x
 
     def _weigh(self, x, context):
         _, keys, steps = context
@@ -115,6 +113,6 @@ class RecurrentSteps(keras.layers.Layer):
         return ops.softmax(ops.where(ops.cast(steps, "bool")[:, None, :], scores, -1e9), axis=-1)
 
     def _attend(self, x, context):
-        memory = context[0]
-        attended = ops.matmul(ops.cast(self._weigh(x, context), memory.dtype), memory)
-        return self.join(ops.concatenate([attended, x], axis=-1))
+        memory, attention = context[0], self._weigh(x, context)
+        attended = ops.matmul(ops.cast(attention, memory.dtype), memory)
+        return self.join(ops.concatenate([attended, x], axis=-1)), attention

@@ -62,6 +62,12 @@ class TransformerSteps(keras.layers.Layer):
             "dropout": self.dropout,
         }
 
+    def read(self, inputs, training=None):
+        """Returns what `call` does, and how much each step attends to each of the memory in the last layer,
+        as the mean of its heads: float32 `(B, T, S)`."""
+        x, before = self._read(inputs, training)
+        return self.norm(x), self.other[-1].attention(before, inputs["memory"], inputs["steps"])
+
     def begin(self, inputs, length):
         """Returns (context, state) before the first of `length` tokens; what each layer read is the state."""
         rows = ops.shape(inputs["memory"])[0]
@@ -80,12 +86,6 @@ class TransformerSteps(keras.layers.Layer):
             x = own(x, context=read, mask=(places <= place)[None, :])
             x = other(x, context=memory, mask=steps)
         return self.norm(x)[:, 0], tuple(after)
-
-    def attention(self, inputs):
-        """Returns how much each step attends to each of the memory: float32 `(B, T, S)`, in the last layer,
-        as the mean of its heads."""
-        memory, steps = inputs["memory"], inputs["steps"]
-        return self.other[-1].attention(self._read(inputs)[1], memory, steps)
 
     def _read(self, inputs, training=False):
         """Returns the steps behind the last layer, and before it attends to the memory."""

@@ -307,6 +307,7 @@ def test_a_value_out_of_range_is_rejected(arguments, words):
     "shapes", [{"image": (2, 5), "given": (2, 4)}, {"fused": (2, 3), "given": (2, 4), "text.steps": (2, 3)}]
 )
 def test_inputs_without_an_embedding_or_a_modality_are_rejected(shapes):
-    words = rf'`CaptionDecoder` expects "fused" and at least one modality. Received: .*{sorted(shapes)[0]}'
+    received = next(name for name in sorted(shapes) if name != "given")
+    words = rf'`Memory` expects "fused" and at least one modality. Received: .*{received}'
     with pytest.raises(ValueError, match=words):
         CaptionDecoder(LENGTH, SIZE).build(shapes)

@@ -18,6 +18,13 @@ CASES = {  # name -> arguments, y_true, y_pred
     ),
     "LogMelError": ({"log_mel": LOG_MEL}, RANDOM.uniform(-1, 1, (3, 64)), RANDOM.normal(size=(3, 5, 6))),
     "PixelCrossentropy": ({}, *RANDOM.uniform(0, 255, (2, 3, 4, 4, 1))),
+    "SpeechLoss": (
+        {"groups": 3},
+        np.concatenate(
+            [RANDOM.normal(size=(3, 3, 4)), [[[0], [0], [1]], [[0], [1], [1]], [[1]] * 3]], axis=2
+        ),
+        RANDOM.normal(size=(3, 3, 5)),
+    ),
     "StandardizedError": ({"variance": [4.0, 0.25]}, *RANDOM.normal(size=(2, 3, 2))),
     "TokenCrossentropy": ({}, np.array([[2, 4, 3], [2, 3, 0], [0, 0, 0]]), RANDOM.normal(size=(3, 3, 5))),
 }
