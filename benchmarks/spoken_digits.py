@@ -40,11 +40,8 @@ TEST_TAKES = 5
 ROWS = {"train": 4000, "validation": 400, "test": 500}
 FRAMES = {"rate": RATE, "mel_bins": 64, "window": 0.032, "hop": 0.008, "reduction": 4}
 DECODERS = {
-    "parallel-style": {"parallel": True, "style": 16, "decoder": {"units": 192, "dropout": 0.1}},
-    "gru-style": {"style": 16, "decoder": {"units": 192, "dropout": 0.1}},
-    "parallel": {"parallel": True, "decoder": {"units": 192, "dropout": 0.1}},
-    "gru": {"decoder": {"units": 192, "dropout": 0.1}},
-    "transformer": {"decoder": {"kind": "transformer", "units": 192, "dropout": 0.1}},
+    "parallel": {"decoder": {"units": 192, "dropout": 0.1}},
+    "step by step": {"parallel": False, "prenet_dropout": 0.3, "decoder": {"units": 192, "dropout": 0.1}},
 }
 
 
@@ -90,7 +87,7 @@ def speech_spec(name, folder, seed, epochs=None):
     speaker = {"kind": "text", "length": 4, "vocabulary_size": 64, "encoder": {"embedding": 16, "units": 32}}
     return make_spec(
         {
-            "name": name,
+            "name": name.replace(" ", "_"),
             "data": {"manifest": str(folder / "pairs.csv"), "split": "split"},
             "modalities": {"image": image, "speaker": speaker},
             "fusion": {"kind": "concatenate", "units": 128, "modality_dropout": 0.0, "dropout": 0.1},

@@ -24,11 +24,15 @@ def sinusoids(x):
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5; sines fill the first half, cosines the rest.
     """
-    width = x.shape[-1]
+    return waves(ops.arange(ops.shape(x)[1], dtype="float32"), x.shape[-1])
+
+
+def waves(places, width):
+    """Returns the same for places of any kind, float tensor `(...)`: float32 `(..., width)`."""
     half = (width + 1) // 2
     rates = ops.exp(ops.arange(half, dtype="float32") * (-math.log(10000) / half))
-    angles = ops.arange(ops.shape(x)[1], dtype="float32")[:, None] * rates
-    return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]
+    angles = places[..., None] * rates
+    return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[..., :width]
 
 
 def project_steps(x, mask, projection):

@@ -46,8 +46,8 @@ def build_model(spec, data, precision=None):
         of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
         contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
         "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives the logits
-        of the latter `(B, T, V)`, which trains; of a speech output they are float32 groups of frames
-        `(B, G, r * F)`, and what it gives is `(B, G, r * F + 1)`. `answering_model` writes texts and sounds.
+        of the latter `(B, T, V)`, which trains; of a speech output both are float32 groups of frames and
+        their ends `(B, G, r * F + 1)`. `answering_model` writes texts and sounds.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -80,7 +80,7 @@ def build_model(spec, data, precision=None):
             inputs[f"{key}{GIVEN}"] = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
             outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})["logits"]
         elif isinstance(head, SpeechDecoder):
-            inputs[f"{key}{GIVEN}"] = keras.Input((None, head.group_width), name=f"{key}{GIVEN}")
+            inputs[f"{key}{GIVEN}"] = keras.Input((None, head.group_width + 1), name=f"{key}{GIVEN}")
             outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})
         else:
             outputs[key] = head(encoded if isinstance(head, Matcher) else fused)
@@ -168,8 +168,8 @@ def make_heads(spec, fitted, dtype="float32"):
             continue
         if output.kind == "speech":
             settings = {**output.decoder.model_dump(), "frames": output.frames}
-            chosen = ("parallel", "style", "style_weight", "prenet_dropout", "guided_attention", "iterations")
-            settings |= output.model_dump(include=set(chosen)) | {"seed": spec.training.seed}
+            chosen = ("parallel", "prenet_dropout", "guided_attention", "iterations")
+            settings |= output.model_dump(include=set(chosen))
             heads[name] = SpeechDecoder(output.sound.samples, **settings, dtype=dtype, name=name)
             continue
         if output.kind == "contrastive":

@@ -188,12 +188,8 @@ class SpeechOutput(Output):
         RecurrentDecoder | TransformerDecoder, Field(discriminator="kind"), kind_by_default("gru")
     ] = Field(default_factory=lambda: RecurrentDecoder(units=256))
     parallel: bool = Field(
-        False, description="Write the whole sound at once, not step after step: where inputs tell all of it."
+        True, description="Foretell the length and write all at once; false: step after step, until it ends."
     )
-    style: Int = Field(
-        0, ge=0, le=1024, description="Width of what tells apart different sounds of equal inputs; 0: none."
-    )
-    style_weight: Float = Field(0.005, gt=0, description="Of the divergence of styles from a normal one.")
     prenet_dropout: Rate = Field(0.5, description="Of the sound so far, in training.")
     guided_attention: GuidedAttention | None = Field(
         None, description="Lets the sound go along a text or another sound from begin to end."

@@ -9,6 +9,8 @@ from mm_keras.griffin_lim import GriffinLim
 from mm_keras.log_mel import LogMel
 from mm_keras.speech_frames import SCALE, SpeechFrames
 
+FADE = 0.004  # Seconds.
+
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class Vocoder(keras.layers.Layer):
@@ -23,8 +25,9 @@ class Vocoder(keras.layers.Layer):
         inputs: float tensor `(B, G, r * F + 1)`. The last is a logit: in the first group in which it is above
             0 the sound ends; what comes after it is not read.
 
-    Returns: dict. "sound": float32 `(B, S)` within [-1, 1], 0 behind its end; "samples": int32 `(B,)`, its
-        length; "frames": float32 `(B, T, F)`, the log-mel spectrogram that it was made of.
+    Returns: dict. "sound": float32 `(B, S)` within [-1, 1], faded in and out in 4 ms, 0 behind its end;
+        "samples": int32 `(B,)`, its length; "frames": float32 `(B, T, F)`, the log-mel spectrogram that it
+        was made of.
     Raises: ValueError, if an argument is out of range or the input does not have these axes.
     """
 
@@ -50,7 +53,10 @@ class Vocoder(keras.layers.Layer):
         count = ops.sum(ops.cast(heard, "int32"), axis=1) * self.grouping.group_samples
         count = ops.minimum(count, self.samples)
         places = ops.arange(self.samples, dtype="int32")
-        sound = self.griffin_lim(frames) * ops.cast(places < count[:, None], "float32")
+        # Cut off at once, a sound begins and ends with a click.
+        edges = ops.minimum(places + 1, count[:, None] - places)
+        fade = ops.clip(ops.cast(edges, "float32") / (FADE * self.grouping.rate), 0.0, 1.0)
+        sound = self.griffin_lim(frames) * fade
         return {"sound": sound, "samples": count, "frames": frames}
 
     def compute_output_spec(self, inputs):

@@ -222,7 +222,7 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
             groups = group(rows[name])
             if training:  # As with texts.
                 groups = groups[:, : tf.reduce_max(tf.math.count_nonzero(groups[:, :, -1] < 1, axis=1)) + 1]
-            inputs[f"{name}.given"] = tf.pad(groups[:, :-1, :-1], [[0, 0], [1, 0], [0, 0]])
+            inputs[f"{name}.given"] = tf.pad(groups[:, :-1], [[0, 0], [1, 0], [0, 0]])
             targets[name] = groups
         if alpha:
             inputs, targets, weights = mix(inputs, targets, weights, alpha, seed, kinds, copies)

@@ -23,8 +23,8 @@ class Memory(keras.layers.Layer):
             `(B, T_m, D_m)`; of the latter also "<modality>.steps", bool or float tensor `(B, T_m)`: False or
             0 hides a step.
 
-    Returns: dict: "memory", float tensor `(B, S, U)`, the modalities in sorted order; "steps", bool or float
-        tensor `(B, S)`, which of them are shown; "fused" as it is.
+    Returns: dict: "memory", float tensor `(B, S, U)`, the modalities in sorted order; "steps", float32 tensor
+        `(B, S)`, 1 where a step is shown, else 0; "fused" as it is.
     Raises: ValueError, if `units` < 1, or "fused" or the modalities are not there.
     """
 
@@ -50,7 +50,8 @@ class Memory(keras.layers.Layer):
         for name, projection in self.projections.items():
             steps, mask = as_sequence(inputs[name], inputs.get(name + STEPS))
             parts.append(projection(steps))
-            masks.append(ops.ones_like(steps[:, :, 0], dtype="bool") if mask is None else mask)
+            shown = ops.ones_like(steps[:, :, 0], dtype="float32")
+            masks.append(shown if mask is None else ops.cast(mask, "float32"))
         memory, steps = ops.concatenate(parts, axis=1), ops.concatenate(masks, axis=1)
         return {"memory": memory, "steps": steps, FUSED: inputs[FUSED]}
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.attention_block import sinusoids
+from mm_keras.attention_block import waves
 from mm_keras.checks import check_choice, check_positive, check_positive_int, check_rate, message
 from mm_keras.heads.mel_error import MelError
 from mm_keras.heads.memory import Memory
@@ -37,29 +37,23 @@ class SpeechDecoder(keras.layers.Layer):
         dropout: float in [0, 1). Dropout of the reader.
         prenet_dropout: float in [0, 1). Dropout on the groups so far, in training: what the model writes
             itself is never as right as the true ones.
-        parallel: bool. Write all groups at once, each by its place and not after those before it. What is
-            written is then never led astray by its own faults, and quickly found. Where equal inputs go with
-            different sounds, it is their mean, unless `style` tells them apart.
-        style: int >= 0. Width of a latent vector that training reads off the true sound, so that it is no
-            mean of what equal inputs go with that is learned; 0: none. A sound of its own has the style 0,
-            the middle of all.
-        style_weight: float > 0. Weight of the divergence of a style's distribution from a normal one.
+        parallel: bool. Foretell the length, and write all groups at once, each by its place in it and not
+            after those before it. What is written is then never led astray by its own faults, and quickly
+            found. Where equal inputs go with different sounds, it is the mean of these, made equally long.
         guided_attention: dict or None. {"modality": str, "weight": float > 0, "width": float > 0}: adds a
             loss by which the attention to a sequence, such as a text that is to be read out, goes along it.
         iterations: int > 0. Of the `Vocoder`.
-        seed: int or None. Seed of the styles that training draws.
 
     Call arguments:
-        inputs: dict as of `CaptionDecoder`, but "given": float tensor `(B, G, r * F)`, the groups before
-            those that are to be written, zeros first.
+        inputs: dict as of `CaptionDecoder`, but "given": float tensor `(B, G, r * F + 1)`, what
+            `SpeechFrames` gives of the groups before those that are to be written, zeros first.
 
-    Returns: float32 tensor `(B, G, r * F + 1)`: groups, and the logit of each that the sound ends with it. Of
-        a sound of its own, zeros and a logit of 10 behind the end.
+    Returns: float32 tensor `(B, G, r * F + 1)`: groups, and the logit of each that the sound ends with it, if
+        it has not before. Of a sound of its own, a logit of 10 behind the end.
     Raises: ValueError, if an argument is out of range or "fused" or the modalities are not there.
     Source: Wang et al. 2017, arXiv:1703.10135 (Tacotron; several frames at a step, pre-net), and Shen et al.
         2018, arXiv:1712.05884, section 2.2 (stop token), without their post-nets and location features.
-        Style: Zhang et al. 2019, arXiv:1812.04342, section 3. Guided attention: Tachibana et al. 2018,
-            arXiv:1710.08969, section 4.1.
+        Guided attention: Tachibana et al. 2018, arXiv:1710.08969, section 4.1.
     """
 
     def __init__(
@@ -72,12 +66,9 @@ class SpeechDecoder(keras.layers.Layer):
         num_heads=4,
         dropout=0.0,
         prenet_dropout=0.5,
-        parallel=False,
-        style=0,
-        style_weight=0.005,
+        parallel=True,
         guided_attention=None,
         iterations=32,
-        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -88,7 +79,6 @@ class SpeechDecoder(keras.layers.Layer):
         self.layers, self.num_heads, self.dropout = layers, num_heads, dropout
         self.prenet_dropout = check_rate("SpeechDecoder", "prenet_dropout", prenet_dropout)
         self.parallel = parallel
-        self.style, self.style_weight, self.seed = style, style_weight, seed
         self.iterations = check_positive_int("SpeechDecoder", "iterations", iterations)
         self.guided_attention = self._check_guidance(guided_attention)
         dtype = self.dtype_policy
@@ -98,48 +88,46 @@ class SpeechDecoder(keras.layers.Layer):
         self.prenet = [
             keras.layers.Dense(units, activation="relu", dtype=dtype, name=f"prenet_{i}") for i in range(2)
         ]
-        if style:
-            self.posterior = keras.layers.GRU(units, dtype=dtype, name="posterior")
-            self.moments = keras.layers.Dense(2 * style, dtype=dtype, name="moments")
-            # Without a bias: the style 0 adds nothing.
-            self.colour = keras.layers.Dense(units, use_bias=False, dtype=dtype, name="colour")
-            self.draw = keras.random.SeedGenerator(seed)
         self.forget = keras.layers.Dropout(prenet_dropout, dtype=dtype)
         if kind == "transformer":
             self.reader = TransformerSteps(units, num_heads, layers, dropout, dtype=dtype, name="reader")
         else:
             self.reader = RecurrentSteps(units, kind, layers, dropout, dtype=dtype, name="reader")
-        self.written = keras.layers.Dense(self.group_width + 1, dtype=dtype, name="written")
+        self.written = keras.layers.Dense(
+            self.group_width if parallel else self.group_width + 1, dtype=dtype, name="written"
+        )
+        self.length = keras.layers.Dense(self.groups, dtype=dtype, name="length") if parallel else None
         self.float32 = keras.layers.Activation("linear", dtype="float32")
 
     def build(self, input_shape):
         shapes = {name: shape for name, shape in input_shape.items() if name != GIVEN}
         self.inputs_read = sorted(shapes)
         self.memory.build(shapes)
-        width = self.units if self.parallel else self.group_width
+        width = 2 * self.units if self.parallel else self.group_width
         for layer in self.prenet:
             layer.build((None, None, width))
             width = self.units
-        if self.style:
-            self.posterior.build((None, None, self.group_width))
-            self.moments.build((None, self.units))
-            self.colour.build((None, self.style))
         shape = (None, None, self.units)
         reader = {"tokens": shape, "memory": shape, "steps": shape[:2], "fused": shapes["fused"]}
         self.reader.build(reader)
         self.written.build(shape)
+        if self.parallel:
+            self.length.build(tuple(shapes["fused"]))
 
     def call(self, inputs, training=None):
         memory = self.memory({name: x for name, x in inputs.items() if name != GIVEN})
-        if GIVEN not in inputs and not self.parallel:
+        given, ends = inputs.get(GIVEN), None
+        if self.parallel:
+            tokens, ends = self._foretell(memory, given)
+        elif given is None:
             return self._write(memory)
-        tokens = self._tokens(memory, inputs.get(GIVEN), training)
-        if training and self.style:
-            tokens = tokens + self._colour(inputs[GIVEN])
+        else:
+            tokens = self._prepare(given[:, :, :-1], training)
         steps, attention = self.reader.read({**memory, "tokens": tokens}, training)
         if training and self.guided_attention:
             self.add_loss(self._stray(attention, inputs))
-        return self.float32(self.written(steps))
+        written = self.float32(self.written(steps))
+        return written if ends is None else ops.concatenate([written, ends[:, :, None]], axis=2)
 
     def compute_mask(self, inputs, previous_mask):
         return None  # What is hidden is told by name.
@@ -164,11 +152,8 @@ class SpeechDecoder(keras.layers.Layer):
             "dropout": self.dropout,
             "prenet_dropout": self.prenet_dropout,
             "parallel": self.parallel,
-            "style": self.style,
-            "style_weight": self.style_weight,
             "guided_attention": self.guided_attention,
             "iterations": self.iterations,
-            "seed": self.seed,
         }
 
     def vocoder(self, name):
@@ -179,7 +164,10 @@ class SpeechDecoder(keras.layers.Layer):
         """Returns how much each of the groups written, `(B, G, r * F + 1)`, attended to each step of each
         modality: a dict, name -> float32 `(B, G, T_m)`; of "fused" and of a vector it is one step."""
         memory = self.memory(inputs)
-        tokens = self._tokens(memory, ops.pad(groups, ((0, 0), (1, 0), (0, 0)))[:, :-1, :-1], False)
+        ended = ops.cast(ops.cumsum(ops.cast(groups[:, :, -1:] > 0, "int32"), axis=1) > 0, groups.dtype)
+        before = ops.concatenate([groups[:, :, :-1], ended], axis=2)
+        given = ops.pad(before, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+        tokens = self._foretell(memory, given)[0] if self.parallel else self._prepare(given[:, :, :-1], False)
         return self.memory.part(self.reader.read({**memory, "tokens": tokens})[1], inputs)
 
     def loss(self):
@@ -199,32 +187,30 @@ class SpeechDecoder(keras.layers.Layer):
             check_positive("SpeechDecoder", f"guided_attention.{key}", guided[key])
         return dict(guided)
 
-    def _tokens(self, memory, given, training):
-        """Returns what the reader reads `(B, G, U)`: the groups before each, or of `parallel` their
-        places."""
-        if not self.parallel:
-            return self._prepare(given, training)
-        count = self.groups if given is None else ops.shape(given)[1]
-        places = sinusoids(ops.zeros((1, self.groups, self.units)))[None, :count]
+    def _foretell(self, memory, given):
+        """Returns what stands for the place of each group in a sound, `(B, G, U)`, and the logits of its end
+        `(B, G)`: those of the true length, or of the foretold one, the median of its distribution."""
+        log_chances = ops.log_softmax(self.float32(self.length(memory["fused"])), axis=1)  # (B, groups)
+        earlier = ops.cumsum(ops.exp(log_chances), axis=1)
+        places = ops.arange(self.groups if given is None else ops.shape(given)[1], dtype="float32")
+        if given is None:
+            count = 1 + ops.sum(ops.cast(earlier < 0.5, "float32"), axis=1, keepdims=True)  # (B, 1)
+            ends = ops.where(places >= count - 1, STOPPED, -STOPPED)
+        else:
+            count = ops.sum(1 - ops.cast(given[:, :, -1], "float32"), axis=1, keepdims=True)
+            # So the cross-entropy of all ends is that of the length.
+            ends = (log_chances - ops.log(ops.maximum(1 - earlier, 1e-6)))[:, : ops.shape(given)[1]]
+        share = ops.minimum(places / count, 1.0) * self.groups  # (B, G)
+        absolute = ops.zeros_like(share) + places
+        tokens = ops.concatenate([waves(share, self.units), waves(absolute, self.units)], axis=2)
         # No dropout: what a place is, nothing else tells.
-        tokens = self._prepare(ops.cast(places, self.compute_dtype), False)
-        return ops.repeat(tokens, ops.shape(memory["fused"])[0], axis=0)
+        return self._prepare(ops.cast(tokens, self.compute_dtype), False), ends
 
     def _prepare(self, groups, training):
         x = ops.cast(groups, self.compute_dtype)
         for layer in self.prenet:
             x = self.forget(layer(x), training=training)
         return x
-
-    def _colour(self, given):
-        """Returns what the style of the true sounds adds to each group `(B, 1, U)`, and adds its loss."""
-        read = self.posterior(ops.cast(given, self.compute_dtype))
-        mean, log_variance = ops.split(ops.cast(self.moments(read), "float32"), 2, axis=1)
-        divergence = ops.sum(ops.exp(log_variance) + ops.square(mean) - 1 - log_variance, axis=1) / 2
-        self.add_loss(self.style_weight * ops.mean(divergence))
-        drawn = keras.random.normal(ops.shape(mean), seed=self.draw)
-        style = mean + ops.exp(log_variance / 2) * drawn
-        return self.colour(ops.cast(style, self.compute_dtype))[:, None, :]
 
     def _write(self, memory):
         """Returns the groups of sounds that go on from what is written itself, until all have ended."""
@@ -254,11 +240,8 @@ class SpeechDecoder(keras.layers.Layer):
         attention = self.memory.part(attention, inputs)[name]  # (B, G, T)
         shown = ops.cast(inputs.get(f"{name}.steps", ops.ones_like(attention[:, 0])), "float32")
         given = inputs[GIVEN]
-        numbers = ops.arange(1, ops.shape(given)[1] + 1)
-        heard = ops.cast(ops.any(given != 0, axis=2), "int32") * ops.cast(numbers, "int32")
-        # One group more than the sound has, unless it is as long as may be.
-        count = ops.maximum(ops.cast(ops.max(heard, axis=1, keepdims=True), "float32"), 1.0)  # (B, 1)
-        along = ops.cast(numbers - 1, "float32")[None] / count  # (B, G)
+        count = ops.sum(1 - ops.cast(given[:, :, -1], "float32"), axis=1, keepdims=True)  # (B, 1)
+        along = ops.arange(ops.shape(given)[1], dtype="float32")[None] / count  # (B, G)
         step = (ops.cumsum(shown, axis=1) - 1) / ops.maximum(ops.sum(shown, axis=1, keepdims=True), 1)
         away = 1 - ops.exp(-ops.square(along[:, :, None] - step[:, None, :]) / (2 * width**2))
         real = ops.cast(along < 1, "float32")

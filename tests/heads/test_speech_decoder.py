@@ -15,11 +15,12 @@ INPUTS = {
     "text": RANDOM.normal(size=(3, 4, 3)).astype("float32"),
     "text.steps": np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], "float32"),
 }
-GIVEN = RANDOM.normal(size=(3, GROUPS, WIDTH)).astype("float32")
+GIVEN = RANDOM.normal(size=(3, GROUPS, WIDTH + 1)).astype("float32")
+GIVEN[:, :, -1] = np.arange(GROUPS) >= np.array([[5], [3], [2]])  # The lengths.
 
 
 def decoder(kind="gru", **settings):
-    layer = SpeechDecoder(SAMPLES, FRAMES, kind, units=8, **{"dropout": 0.3, **settings})
+    layer = SpeechDecoder(SAMPLES, FRAMES, kind, units=8, **{"dropout": 0.3, "parallel": False, **settings})
     layer({**INPUTS, "given": GIVEN})
     # Past a random start some sounds end early and some do not.
     weights = [RANDOM.normal(scale=0.5, size=weight.shape) for weight in layer.trainable_weights]
@@ -33,7 +34,7 @@ def test_step_by_step_is_as_all_at_once_after_what_was_written(kind):
     layer = decoder(kind)
     written = np.array(layer(INPUTS))
     assert written.shape == (3, GROUPS, WIDTH + 1)
-    before = np.pad(written[:, :-1, :-1], [(0, 0), (1, 0), (0, 0)])
+    before = np.pad(written[:, :-1], [(0, 0), (1, 0), (0, 0)])
     forced = np.array(layer({**INPUTS, "given": before}))
     for row in range(3):
         ended = np.flatnonzero(written[row, :, -1] > 0)
@@ -43,12 +44,38 @@ def test_step_by_step_is_as_all_at_once_after_what_was_written(kind):
         np.testing.assert_array_equal(written[row, last + 1 :, -1], 10)
 
 
-def test_a_parallel_decoder_does_not_read_what_is_given():
+def test_a_parallel_decoder_reads_the_length_alone_of_what_is_given():
     layer = decoder(parallel=True)
+    forced = np.array(layer({**INPUTS, "given": GIVEN}))
+    other = np.concatenate([9 * GIVEN[:, :, :-1], GIVEN[:, :, -1:]], axis=2)
+    np.testing.assert_array_equal(forced, layer({**INPUTS, "given": other}))
+    shorter = np.array(layer({**INPUTS, "given": GIVEN[:, :3]}))
+    np.testing.assert_allclose(forced[1:, :3], shorter[1:], atol=1e-5)  # Of those that are no longer.
+
+
+def test_a_parallel_decoder_foretells_the_median_length():
+    layer = decoder(parallel=True)
+    chances = np.array([[0.1, 0.2, 0.4, 0.2, 0.1], [0.6, 0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, 0.6]])
+    layer.length.set_weights([np.zeros((4, GROUPS)), np.log(chances[0])])
     written = np.array(layer(INPUTS))
-    np.testing.assert_allclose(written, layer({**INPUTS, "given": GIVEN}), atol=1e-6)
-    shorter = layer({**INPUTS, "given": GIVEN[:, :3]})
-    np.testing.assert_allclose(written[:, :3], shorter, atol=1e-5)
+    np.testing.assert_array_equal(written[:, :, -1], np.tile([-10, -10, 10, 10, 10], (3, 1)))
+    given = np.tile((np.arange(GROUPS) >= 3)[:, None], (3, 1, WIDTH + 1)).astype("float32")
+    forced = np.array(layer({**INPUTS, "given": given}))
+    np.testing.assert_allclose(written[:, :3, :-1], forced[:, :3, :-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 3, GROUPS])
+def test_the_loss_of_all_ends_is_that_of_the_length(length):
+    layer = decoder(parallel=True)
+    chances = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
+    layer.length.set_weights([np.zeros((4, GROUPS)), np.log(chances)])
+    given = GIVEN.copy()
+    given[:, :, -1] = np.arange(GROUPS) >= length
+    guess = np.array(layer({**INPUTS, "given": given}))
+    true = guess.copy()
+    true[:, :, -1] = np.arange(GROUPS) >= length - 1
+    found = SpeechLoss(1, reduction=None)(true, guess)
+    np.testing.assert_allclose(found, -np.log(chances[length - 1]), rtol=1e-3)
 
 
 def test_hidden_steps_are_not_attended_to():
@@ -68,11 +95,9 @@ def test_hidden_steps_are_not_attended_to():
 def test_guided_attention_costs_what_strays_from_the_diagonal():
     guided = {"modality": "text", "weight": 2.0, "width": 0.2}
     layer = decoder(guided_attention=guided, dropout=0.0, prenet_dropout=0.0)
-    given = np.where(np.arange(GROUPS)[:, None] < np.array([[[5]], [[3]], [[2]]]), GIVEN, 0)
-    given[:, 0] = 0
-    layer({**INPUTS, "given": given}, training=True)
+    layer({**INPUTS, "given": GIVEN}, training=True)
     memory = layer.memory(INPUTS)
-    attention = layer.reader.read({**memory, "tokens": layer._prepare(given, False)})[1]
+    attention = layer.reader.read({**memory, "tokens": layer._prepare(GIVEN[:, :, :-1], False)})[1]
     text = np.array(attention)[:, :, 2:]  # Behind "fused" and "image".
     total, count = 0.0, 0
     for row, (groups, steps) in enumerate(((5, 4), (3, 2), (2, 1))):
