@@ -11,6 +11,7 @@ recordings.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -180,7 +181,7 @@ def stack(sounds):
 
 
 def lengths_of(sounds):
-    return np.array([max(np.flatnonzero(sound).max(initial=0), 1) for sound in sounds])
+    return np.array([np.flatnonzero(sound).max(initial=0) + 1 for sound in sounds])
 
 
 def vocoded(sounds):
@@ -235,19 +236,21 @@ def main():
     chosen = parser.parse_args()
     figures = Figures(chosen.output)
     result = figures.begin({"task": "spoken digits", "rows": ROWS})
-    mnist, recordings = read_mnist(chosen.mnist), read_recordings(chosen.fsdd)
-    for seed in chosen.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            write_rows(folder, mnist, recordings, seed)
-            recogniser = train_recogniser(folder, seed)
-            chosen.seeds = [seed]
-            figures.measure_all(
-                result,
-                chosen.models,
-                chosen,
-                lambda name, seed, to=folder, ear=recogniser: measure(name, to, ear, seed, chosen.epochs),
-            )
+    with tempfile.TemporaryDirectory() as parent:
+
+        @functools.cache  # Made when a figure lacks.
+        def prepare(seed):
+            folder = Path(parent) / str(seed)
+            folder.mkdir()
+            write_rows(folder, read_mnist(chosen.mnist), read_recordings(chosen.fsdd), seed)
+            return folder, train_recogniser(folder, seed)
+
+        figures.measure_all(
+            result,
+            chosen.models,
+            chosen,
+            lambda name, seed: measure(name, *prepare(seed), seed, chosen.epochs),
+        )
     show(make_table(result), chosen.readme, "spoken digits")
 
 

@@ -65,7 +65,7 @@ class _Measurement:
     def __init__(self, spec, manifest, seconds, progress):
         self.spec, self.manifest, self.seconds, self.progress = spec, manifest, seconds, progress
         self.place = choose_cache(spec, manifest)
-        self.source = RowSource(manifest, spec.modalities, spec.data)
+        self.source = RowSource(manifest, spec.files, spec.data)
         self.speeds, self.without = {}, {}
         rows = manifest.splits["train"]
         most = min(MOST_ROWS, max(SAMPLE_BYTES // max(self.source.row_bytes, 1), 1), len(rows))
@@ -136,9 +136,8 @@ class _Measurement:
 
     def _present(self, names):
         """Returns the rows that hold a file of any of some modalities and can be decoded, ascending."""
-        rows, cells = np.sort(self.data.rows["train"]), sorted(self.data.manifest.cells)
-        present = self.data.manifest.present[rows][:, [cells.index(name) for name in names]]
-        return rows[present.any(axis=1)]
+        rows = np.sort(self.data.rows["train"])
+        return rows[np.any([self.data.manifest.has(name)[rows] for name in names], axis=0)]
 
     def _source(self, modalities):
         return RowSource(self.data.manifest, modalities, self.spec.data)
@@ -204,6 +203,8 @@ class _Measurement:
             },
             cells=dict(self.manifest.cells),
             present=self.manifest.present.copy(),
+            targets=dict(self.manifest.targets),
+            target_weights={name: x.copy() for name, x in self.manifest.target_weights.items()},
             findings=list(self.manifest.findings),
         )
         return make_datasets(spec, preprocessor=preprocessor, manifest=manifest)

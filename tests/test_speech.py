@@ -130,20 +130,20 @@ def table(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(table, tmp_path_factory):
+def speaking(table, tmp_path_factory):
     keras.utils.set_random_seed(7)
     return train(tone_spec(table), tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
-def result(trained):
-    run, data = trained
+def result(speaking):
+    run, data = speaking
     return evaluate(run.model, run.spec, data)
 
 
 @pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
-    run, data = trained
+def written_forms(speaking, tmp_path_factory):
+    run, data = speaking
     return export(run.model, run.spec, data, tmp_path_factory.mktemp("saved_models") / "tones")
 
 
@@ -158,8 +158,8 @@ CELLS = {
 }
 
 
-def test_pitch_and_length_are_learned_from_the_modality_that_tells_them(trained):
-    answer = load_predictor(trained[0].folder).predict(CELLS)
+def test_pitch_and_length_are_learned_from_the_modality_that_tells_them(speaking):
+    answer = load_predictor(speaking[0].folder).predict(CELLS)
     assert list(answer) == ["speech", "speech_samples", "speech_rate"]
     assert answer["speech"].dtype == np.int16 and answer["speech"].shape == (3, 800)
     np.testing.assert_array_equal(answer["speech_rate"], [RATE] * 3)
@@ -169,7 +169,7 @@ def test_pitch_and_length_are_learned_from_the_modality_that_tells_them(trained)
         sound = answer["speech"][row]
         assert abs(pitch_of(sound[: lengths[row]]) - HERTZ[colour]) < 60, colour
         assert not sound[lengths[row] :].any()
-    alone = load_predictor(trained[0].folder).predict({name: cells[:1] for name, cells in CELLS.items()})
+    alone = load_predictor(speaking[0].folder).predict({name: cells[:1] for name, cells in CELLS.items()})
     assert np.abs(alone["speech"][0].astype(int) - answer["speech"][0]).max() < 330  # A hundredth.
 
 
@@ -182,8 +182,8 @@ def test_the_distortion_is_told_of_each_subset(result):
     assert all(branch["speech"]["learned"] for branch in result["branches"].values())
 
 
-def test_targets_are_groups_and_the_given_ones_come_before_them(trained):
-    _, data = trained
+def test_targets_are_groups_and_the_given_ones_come_before_them(speaking):
+    _, data = speaking
     widths = set()
     for inputs, targets, weights in data.train:
         groups, given = targets["speech"].numpy(), inputs["speech.given"].numpy()
@@ -197,27 +197,27 @@ def test_targets_are_groups_and_the_given_ones_come_before_them(trained):
 
 
 @pytest.mark.parametrize("form", ["saved_model", "tflite"])
-def test_every_form_makes_the_same_sound_of_whole_and_of_partial_rows(trained, exported, form):
-    given = load_predictor(exported[form]["path"]).predict(CELLS)
-    wanted = load_predictor(trained[0].folder).predict(CELLS)
+def test_every_form_makes_the_same_sound_of_whole_and_of_partial_rows(speaking, written_forms, form):
+    given = load_predictor(written_forms[form]["path"]).predict(CELLS)
+    wanted = load_predictor(speaking[0].folder).predict(CELLS)
     assert list(given) == list(wanted)
     np.testing.assert_array_equal(given["speech_samples"], wanted["speech_samples"])
     assert parity.sounds_apart(given["speech"], wanted["speech"]) < 1e-4
-    generated = load_predictor(exported[form]["path"]).generate(CELLS)
+    generated = load_predictor(written_forms[form]["path"]).generate(CELLS)
     np.testing.assert_array_equal(generated["speech"], given["speech"])
 
 
-def test_parity_tells_every_signature(exported):
-    result = exported["saved_model"]["parity"]
+def test_parity_tells_every_signature(written_forms):
+    result = written_forms["saved_model"]["parity"]
     assert {"serving_default", "tensors", "generate", "embed"} == set(result["latency_ms"])
     assert {"generate/speech", "tensors/speech", "tensors/speech_frames"} <= result["differences"].keys()
     assert result["labels"]["generate/speech_samples"] == 1.0
-    builtin = exported["tflite"]["parity"]["operators"]
+    builtin = written_forms["tflite"]["parity"]["operators"]
     assert "WHILE" in builtin and not any(name.startswith("Flex") for name in builtin)
 
 
-def test_other_sounds_than_those_of_the_model_are_refused(trained, tmp_path, monkeypatch):
-    run, data = trained
+def test_other_sounds_than_those_of_the_model_are_refused(speaking, tmp_path, monkeypatch):
+    run, data = speaking
     read = parity.read_tensors
 
     def read_others(folder, signature):
@@ -232,8 +232,8 @@ def test_other_sounds_than_those_of_the_model_are_refused(trained, tmp_path, mon
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reloaded_model_makes_the_same_sound(trained, tmp_path):
-    run, data = trained
+def test_a_reloaded_model_makes_the_same_sound(speaking, tmp_path):
+    run, data = speaking
     inputs = {name: x for name, x in next(iter(data.test))[0].items() if "." not in name}
     before = answering_model(run.model)(inputs)
     run.model.save(tmp_path / "model.keras")
@@ -241,8 +241,8 @@ def test_a_reloaded_model_makes_the_same_sound(trained, tmp_path):
     np.testing.assert_allclose(before["speech_frames"], after["speech_frames"], atol=1e-5)
 
 
-def test_sounds_are_written_as_files_beside_a_table(trained, table, tmp_path):
-    predictor = load_predictor(trained[0].folder)
+def test_sounds_are_written_as_files_beside_a_table(speaking, table, tmp_path):
+    predictor = load_predictor(speaking[0].folder)
     writer, rows = Generator(predictor), answers.read_rows(predictor, table)
     parts = (
         write_sounds(part, predictor.preprocessor, tmp_path / "made")
@@ -262,8 +262,8 @@ def test_sounds_are_written_as_files_beside_a_table(trained, table, tmp_path):
     assert plain.keys() == {"speech_seconds"}
 
 
-def test_the_report_shows_spectrograms_and_players(trained, result, tmp_path):
-    run, data = trained
+def test_the_report_shows_spectrograms_and_players(speaking, result, tmp_path):
+    run, data = speaking
     paths = write_report(result, tmp_path)
     paths += draw_sounds(run.model, run.spec, data, "test", tmp_path)
     page = write_page(result, paths, tmp_path).read_text(encoding="utf-8")
@@ -343,8 +343,8 @@ def sums_of(data):
     return np.sort(np.concatenate([t["speech"].numpy().sum(axis=(1, 2)) for _, t, _ in data.validation]))
 
 
-def test_sounds_are_read_from_prepared_shards_and_cached_in_files(trained, table, tmp_path):
-    wanted = sums_of(trained[1])
+def test_sounds_are_read_from_prepared_shards_and_cached_in_files(speaking, table, tmp_path):
+    wanted = sums_of(speaking[1])
     prepare(tone_spec(table), tmp_path / "shards")
     where = {"cache": "file", "cache_folder": str(tmp_path / "cache")}
     ready = make_datasets(tone_spec(tmp_path / "shards", data=where))
@@ -353,8 +353,8 @@ def test_sounds_are_read_from_prepared_shards_and_cached_in_files(trained, table
         make_datasets(tone_spec(tmp_path / "shards", {"speech": {**SPEECH, "rate": 8000}}))
 
 
-def test_what_cannot_be_drawn_says_so(trained):
-    predictor = load_predictor(trained[0].folder)
+def test_what_cannot_be_drawn_says_so(speaking):
+    predictor = load_predictor(speaking[0].folder)
     with pytest.raises(PredictionError, match="a caption output to draw from.*Leave `sample` out"):
         predictor.generate({"note": ["it is red"]}, sample=True)
 

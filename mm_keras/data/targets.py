@@ -149,7 +149,8 @@ def read_sounds(table, name, output, splits, learn=True):
     known[[finding.row for finding in found]] = False
     if learn and not known[splits["train"]].any():
         fix = "Write paths of sound files, relative to the table's folder."
-        raise ManifestError(message(f"column {column}", "sounds in the train rows", "none", fix))
+        received = f"none, but {found[0].path!r} and the like: {found[0].reason}" if found else "none"
+        raise ManifestError(message(f"column {column}", "sounds in the train rows", received, fix))
     return Target(None, paths, known.astype("float32"), found)
 
 

@@ -1,7 +1,5 @@
 """Every file is decoded and measured once; what fails is explained."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +7,7 @@ import soundfile
 from PIL import Image
 
 from mm_keras.data.examine import SILENT, examine_files
+from mm_keras.data.manifest import Manifest
 from mm_keras.data.records import RecordWriter
 from mm_keras.spec_modalities import AudioModality, FeaturesModality, ImageModality
 
@@ -21,11 +20,8 @@ def examine(modality, paths, records=None, present=None, progress=None):
     """Returns the Files of one modality of rows with these paths, "" = missing."""
     name = modality.column
     present = [[float(path != "")] for path in paths] if present is None else present
-    manifest = SimpleNamespace(
-        cells={name: pd.array([str(path) for path in paths], dtype="str")},
-        present=np.array(present, "float32"),
-        records=records,
-    )
+    cells = {name: pd.array([str(path) for path in paths], dtype="str")}
+    manifest = Manifest(None, None, None, cells, np.array(present, "float32"), records)
     return examine_files(manifest, {name: modality}, 10_000, 100_000, progress)[name]
 
 
