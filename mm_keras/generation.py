@@ -3,11 +3,6 @@
 from mm_keras.caption_search import SAMPLING, CaptionSearch
 
 
-def has_generation(preprocessor):
-    """Returns whether a model writes texts or sounds."""
-    return any(part.kind in ("caption", "speech") for part in preprocessor.outputs.values())
-
-
 def generation_endpoints(model, preprocessor, prepare, answer):
     """Returns what writes: name -> (function of a dict of inputs, their TensorSpecs).
 
@@ -21,14 +16,14 @@ def generation_endpoints(model, preprocessor, prepare, answer):
         `CaptionSearch.beams`, of each speech output what `Preprocessor.sounds` gives. "sample" of a model
         with caption outputs: `CaptionSearch.samples`, by the further inputs of `SAMPLING`.
     """
-    if not has_generation(preprocessor):
+    kinds = {part.kind for part in preprocessor.outputs.values()}
+    if not kinds & {"caption", "speech"}:
         return {}
     raw, search = preprocessor.raw_spec(), CaptionSearch(model, preprocessor)
-    speaks = any(part.kind == "speech" for part in preprocessor.outputs.values())
 
     def generate(inputs):
         inputs = prepare(inputs)
-        sounds = preprocessor.sounds(answer(inputs)) if speaks else {}
+        sounds = preprocessor.sounds(answer(inputs)) if "speech" in kinds else {}
         return {**search.beams(inputs), **sounds}
 
     def sample(inputs):

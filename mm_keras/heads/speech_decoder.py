@@ -20,12 +20,12 @@ STOPPED = 10.0  # Logit of what comes behind the end.
 
 @keras.saving.register_keras_serializable(package="mm_keras")
 class SpeechDecoder(keras.layers.Layer):
-    """Writes a sound as groups of log-mel frames, each after those before it and attending over all
-    modalities' steps, until it says that the sound ends.
+    """Writes a sound as groups of log-mel frames, which attend over all modalities' steps, and says where it
+    ends.
 
-    The memory is that of `CaptionDecoder`. With "given" among the inputs, each next group after the true ones
-    (teacher forcing), which trains; without it, the groups of a sound of its own, which `Vocoder` makes
-    heard.
+    What is attended to is a `Memory`. With "given" among the inputs it writes what follows the true groups,
+    or what has their length (teacher forcing), which trains; without it, a sound of its own, which `Vocoder`
+    makes heard.
 
     Args:
         samples: int > 0. Longest sound.
