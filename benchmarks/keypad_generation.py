@@ -3,7 +3,7 @@
     python benchmarks/keypad_generation.py --seeds 7 --output keypad.json
 
 `tones`: the two tones of a key, made of a scan; right is a sound in which Goertzel's filter reads the key.
-`melody`, made of a scan: right is a note that the same filter reads where it belongs. Both on the 359 test rows.
+`melody`, made of a scan: right is a note that the same filter reads where it belongs. Both on 359 test rows.
 """
 
 import argparse
