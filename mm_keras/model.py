@@ -10,20 +10,11 @@ import keras
 from mm_keras.checks import closest, message
 from mm_keras.encoders import ENCODERS, SpectrogramMask, StandardizedFeatures, StandardizedNumbers
 from mm_keras.fusion import FUSIONS, MissingModality, ModalityDropout, SequenceMask
-from mm_keras.heads import (
-    AudioDecoder,
-    CaptionDecoder,
-    Classifier,
-    ImageDecoder,
-    Matcher,
-    Regressor,
-    SpeechDecoder,
-    TextDecoder,
-    VectorDecoder,
-)
+from mm_keras.heads import CaptionDecoder, Matcher, SpeechDecoder
 from mm_keras.hub import load_backbone, load_scaling, load_vocabulary
 from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
+from mm_keras.model_heads import log_mel_arguments, make_heads
 from mm_keras.pcen import Pcen
 from mm_keras.sequence_pooling import SequencePooling
 
@@ -94,17 +85,6 @@ def choose_precision(name):
     return "mixed_bfloat16" if keras.distribution.list_devices("gpu") else "float32"
 
 
-def log_mel_arguments(modality):
-    """Returns the arguments of `LogMel` and `MelPower` for an audio modality."""
-    encoder = modality.spectrogram
-    return {
-        "rate": modality.rate,
-        "mel_bins": encoder.mel_bins,
-        "window": encoder.window,
-        "hop": encoder.hop,
-    }
-
-
 def make_fusion(fusion, dtype="float32"):
     """Returns the fusion layer of a spec's part, not yet built.
 
@@ -149,53 +129,6 @@ def import_layers(fusion):
         raise ValueError(
             message("fusion.module", "a module that can be imported", f"{error}", fix)
         ) from error
-
-
-def make_heads(spec, fitted, dtype="float32"):
-    """Returns the heads of a spec, not yet built: output key -> layer."""
-    heads = {}
-    for name, output in spec.outputs.items():
-        if output.kind in ("classification", "regression"):
-            heads[name] = make_head(name, output, fitted, dtype, name)
-            continue
-        if output.kind == "caption":
-            settings = {**output.decoder.model_dump(), "length": output.length}
-            settings |= output.model_dump(include={"label_smoothing", "scheduled_sampling"})
-            size = len(fitted.vocabularies[name])
-            heads[name] = CaptionDecoder(
-                **settings, vocabulary_size=size, seed=spec.training.seed, dtype=dtype, name=name
-            )
-            continue
-        if output.kind == "speech":
-            settings = {**output.decoder.model_dump(), "frames": output.frames}
-            chosen = ("parallel", "prenet_dropout", "guided_attention", "iterations")
-            settings |= output.model_dump(include=set(chosen))
-            heads[name] = SpeechDecoder(output.sound.samples, **settings, dtype=dtype, name=name)
-            continue
-        if output.kind == "contrastive":
-            heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)
-            continue
-        for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
-            heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
-    return heads
-
-
-def make_head(name, output, fitted, dtype, layer_name):
-    """Returns the layer that answers a classification or a regression, not yet built."""
-    if output.kind == "regression":
-        return Regressor(**fitted.statistics[name], error=output.loss, dtype=dtype, name=layer_name)
-    return Classifier(
-        len(fitted.labels[name]), output.multi_label, output.label_smoothing, dtype=dtype, name=layer_name
-    )
-
-
-def loss_weights(spec):
-    """Returns the weight of each output key's loss; an autoencoder's parts share its weight."""
-    weights = {}
-    for name, output in spec.outputs.items():
-        keys = spec.keys_of(name)
-        weights.update({key: output.weight / len(keys) for key in keys})
-    return weights
 
 
 def embedding_model(model):
@@ -299,19 +232,6 @@ def _fuse(layer, embeddings, masks):
         fix = "Pool over time in its call, and give its compute_output_shape the width."
         raise ValueError(message("build_model", expected, received, fix))
     return fused
-
-
-def _decoder(modality, name, units, fitted, dtype, key):
-    settings = {"dtype": dtype, "name": key}
-    if modality.kind == "image":
-        return ImageDecoder(*modality.size, modality.channels, modality.encoder.filters[::-1], **settings)
-    if modality.kind == "audio":
-        arguments = log_mel_arguments(modality)
-        frames = LogMel(**arguments).compute_output_shape((None, modality.samples))[1]
-        return AudioDecoder(frames, arguments, modality.spectrogram.filters[::-1], **settings)
-    if modality.kind == "text":
-        return TextDecoder(modality.length, len(fitted.vocabularies[name]), units, **settings)
-    return VectorDecoder(modality.example_shape, **fitted.statistics[name], units=units, **settings)
 
 
 def _layer_name(name):

@@ -13,7 +13,8 @@ from mm_keras.checks import message
 from mm_keras.data.findings import ERROR, QUARANTINE, keep_list, list_of_run, write_quarantine
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.evaluation import warn_of_branches
-from mm_keras.model import build_model, choose_precision, loss_weights, make_heads
+from mm_keras.model import build_model, choose_precision
+from mm_keras.model_heads import loss_weights, make_heads
 from mm_keras.run_folder import BEST, LAST, TRAINING, make_run_folder
 from mm_keras.strategy import describe_devices, make_strategy
 

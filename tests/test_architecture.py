@@ -18,7 +18,7 @@ RANKS = {
     **dict.fromkeys(("token_search", "griffin_lim", "speech_frames", "vocoder", "html_page"), 1),
     **dict.fromkeys(("answering_model", "caption_search", "generation", "sound_files", "answer_table"), 4),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
-    "model": 3,
+    **dict.fromkeys(("model", "model_heads"), 3),
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),
     "balance": 4,
     **dict.fromkeys(("answers", "overrides", "doctor_report", "benchmark_input", "benchmark_advice"), 4),
@@ -29,7 +29,7 @@ RANKS = {
     **dict.fromkeys(("console_training", "console_prepare", "console_bench", "console_avmnist"), 6),
     **dict.fromkeys(("__init__", "__main__"), 6),
 }
-SAME_RANK = {1, 4, 6}  # Elsewhere a part imports from its own folder alone.
+SAME_RANK = {1, 3, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
 WITH_TENSORFLOW = ("data", "strategy", "training", "evaluation", "exporting", "prediction", "serving")
 WITH_TENSORFLOW += ("balance", "benchmark_input", "caption_search")

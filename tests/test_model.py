@@ -10,14 +10,8 @@ import tensorflow as tf
 from mm_keras.encoders import ENCODERS
 from mm_keras.fusion import FUSIONS
 from mm_keras.log_mel import LogMel
-from mm_keras.model import (
-    build_model,
-    choose_precision,
-    embedding_model,
-    log_mel_arguments,
-    loss_weights,
-    make_heads,
-)
+from mm_keras.model import build_model, choose_precision, embedding_model
+from mm_keras.model_heads import log_mel_arguments, loss_weights, make_heads
 from mm_keras.spec_file import make_spec
 from mm_keras.training import build_for_fit
 

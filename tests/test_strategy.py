@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from mm_keras import strategy
-from mm_keras.model import build_model, make_heads
+from mm_keras.model import build_model
+from mm_keras.model_heads import make_heads
 from mm_keras.spec_file import make_spec
 from mm_keras.strategy import describe_devices, make_strategy, visible_devices
 

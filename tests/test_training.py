@@ -14,7 +14,8 @@ import tiny
 
 import mm_keras as mm
 from mm_keras.data.pipeline import make_datasets
-from mm_keras.model import build_model, loss_weights
+from mm_keras.model import build_model
+from mm_keras.model_heads import loss_weights
 from mm_keras.spec_file import load_spec, save_spec
 from mm_keras.training import (
     TrainingError,

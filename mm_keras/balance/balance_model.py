@@ -3,7 +3,8 @@
 from mm_keras.balance.auxiliary_model import AuxiliaryModel
 from mm_keras.balance.blended_model import BlendedModel
 from mm_keras.balance.modulated_model import ModulatedModel
-from mm_keras.model import encoded_tensors, make_head
+from mm_keras.model import encoded_tensors
+from mm_keras.model_heads import make_head
 from mm_keras.sequence_pooling import SequencePooling
 
 

@@ -18,7 +18,7 @@ from mm_keras.evaluation.scores import (
     regression_scores,
     right_rows,
 )
-from mm_keras.model import loss_weights, make_heads
+from mm_keras.model_heads import loss_weights, make_heads
 
 MOST_SUBSETS_OF = 6
 MOST_EXAMPLES = 12

@@ -11,7 +11,8 @@ import tiny
 
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.evaluation import evaluate, subset_name, subsets_of
-from mm_keras.model import build_model, loss_weights, make_heads
+from mm_keras.model import build_model
+from mm_keras.model_heads import loss_weights, make_heads
 
 pytestmark = pytest.mark.slow
 
