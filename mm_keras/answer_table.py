@@ -16,8 +16,9 @@ def columns_of(preprocessor, answers):
     regression `price`: its number, or `price:COLUMN` where there are several. Of a caption output its text,
     and `caption_score`, its log-probability; of several, `caption:1` and `caption_score:1` and so on. Of a
     speech output `speech_seconds`, and `speech`, the path of its file, once it is written. Of an
-    autoencoder: texts, and numbers as `reconstruction_numbers:COLUMN`; pictures, sounds and features have no
-    place in a table. Of a contrastive output `match`: the vector `match_MODALITY` as a list.
+    autoencoder: texts, numbers as `reconstruction_numbers:COLUMN`, and the paths of files, once they are
+    written; else pictures, sounds and features have no place in a table. Of a contrastive output `match`: the
+    vector `match_MODALITY` as a list.
     """
     columns = {}
     for name, labels in preprocessor.labels.items():
@@ -46,7 +47,7 @@ def columns_of(preprocessor, answers):
         modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
         if modality is None:
             continue
-        if modality.kind == "text":
+        if modality.kind == "text" or values.dtype == object:  # The latter are the paths of files.
             columns[key] = lambda row, values=values: str(values[row])
         elif modality.kind == "numbers":
             for index, column in enumerate(modality.columns):
@@ -85,13 +86,18 @@ def records(part, preprocessor):
 
 def write_answers(path, parts, preprocessor):
     """Writes every row of an iterable of `Answers`, whole or not at all, as the suffix of `path` says."""
+    write_records(path, (record for part in parts for record in records(part, preprocessor)))
+
+
+def write_records(path, rows):
+    """Writes an iterable of dicts, whole or not at all, as the suffix of `path` says."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(handle, "w", encoding="utf-8", newline="") as file:
             write = _write_csv if path.suffix == ".csv" else _write_jsonl
-            write(file, (record for part in parts for record in records(part, preprocessor)))
+            write(file, rows)
         os.chmod(draft, 0o644)
         os.replace(draft, path)
     except BaseException:

@@ -2,7 +2,7 @@
 
 import keras
 
-from mm_keras.heads import CaptionDecoder, SpeechDecoder
+from mm_keras.heads import CaptionDecoder, Latent, SpeechDecoder
 from mm_keras.model import GIVEN
 
 
@@ -15,12 +15,13 @@ def answering_model(model):
     Returns: keras.Model with the same layers, or `model` itself if it writes nothing. Of each caption output
         it gives token ids, int32 `(B, T)`, and "<output>_score", their log-probability `(B,)`; of each speech
         output the waveform, float32 `(B, S)`, "<output>_samples", its length int32 `(B,)`, and
-        "<output>_frames", its log-mel spectrogram `(B, T, F)`.
+        "<output>_frames", its log-mel spectrogram `(B, T, F)`. Of an autoencoder with a code of its own
+        "<output>_latent" is the code, float32 `(B, U)`.
     """
-    captions, sounds = caption_decoders(model), speech_decoders(model)
-    if not captions and not sounds:
+    captions, sounds, codes = caption_decoders(model), speech_decoders(model), latent_codes(model)
+    if not captions and not sounds and not codes:
         return model
-    outputs = {}
+    outputs = dict(codes)
     for key, x in model.output.items():
         if key in captions:
             written = captions[key](_memory(captions[key]))
@@ -29,7 +30,7 @@ def answering_model(model):
             heard = sounds[key].vocoder(f"{key}.vocoder")(sounds[key](_memory(sounds[key])))
             outputs[key] = heard["sound"]
             outputs |= {f"{key}_{part}": heard[part] for part in ("samples", "frames")}
-        else:
+        elif key not in codes:
             outputs[key] = x
     return keras.Model(_asked(model), outputs, name=model.name)
 
@@ -47,6 +48,12 @@ def caption_decoders(model):
 def speech_decoders(model):
     """Returns speech output -> its `SpeechDecoder`."""
     return _layers(model, SpeechDecoder)
+
+
+def latent_codes(model):
+    """Returns "<output>_latent" -> the code of an autoencoder that has one of its own, float32 `(B, U)`."""
+    # Keras keeps a layer's outputs in the order of their sorted names: "code", "divergence".
+    return {layer.name: layer.output[0] for layer in model.layers if isinstance(layer, Latent)}
 
 
 def _layers(model, kind):

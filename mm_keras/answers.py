@@ -36,8 +36,9 @@ class Answers:
     ids: np.ndarray | None = None
 
 
-def parse_arguments(arguments, command="predict"):
-    """Parts the arguments of a command into (model, manifest or None, dict of the options).
+def parse_arguments(arguments, command="predict", both=False):
+    """Parts the arguments of a command into (model, manifest or None, dict of the options); with `both` there
+    must be a manifest and options.
 
     The options are named after the model's modalities, which are not known before it is loaded: every
     `--name value` and `--name=value` is taken.
@@ -60,7 +61,9 @@ def parse_arguments(arguments, command="predict"):
     if not 1 <= len(places) <= 2:
         fix = "Put text that holds spaces in quotes." if places else "Name the model first."
         raise ValueError(message(command, "MODEL and at most one MANIFEST", listing(places) or "none", fix))
-    if len(places) == 2 and options:
+    if both and len(places) < 2:
+        raise ValueError(message(command, "MODEL and MANIFEST", listing(places), "Name a table to look in."))
+    if len(places) == 2 and options and not both:
         fix = "Remove the manifest to predict one example, or these options to predict its rows."
         received = ", ".join(f"--{name}" for name in options)
         raise ValueError(message(command, "a manifest or one example", f"both: {received}", fix))
@@ -71,6 +74,12 @@ def check_output(path):
     if path is not None and path.suffix not in SUFFIXES:
         fix = "Name it answers.csv or answers.jsonl."
         raise ValueError(message("--output", f"a file that ends in {listing(SUFFIXES)}", str(path), fix))
+
+
+def check_modality(owner, name, preprocessor):
+    if name not in preprocessor.modalities:
+        fix = f"{closest(name, preprocessor.modalities)}Name a modality of the model."
+        raise ValueError(message(owner, listing(preprocessor.modalities), f"{name!r}", fix))
 
 
 def read_example(options, preprocessor, command="predict"):

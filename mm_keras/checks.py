@@ -123,3 +123,15 @@ def check_ranks(owner, input_shape, rank, fix, at_least=1):
     check_modalities(owner, input_shape, at_least)
     for name in sorted(input_shape):
         check_rank(owner, f"inputs[{name!r}]", input_shape[name], rank, fix)
+
+
+def check_present(owner, input_shape):
+    """Checks that "present" has a column for each of the other inputs, and returns their names, sorted."""
+    check_modalities(owner, input_shape, 2)
+    names = sorted(name for name in input_shape if name != "present")
+    present = input_shape.get("present")
+    if present is None or len(present) != 2 or present[1] != len(names):
+        fix = 'Pass {"image": ..., "text": ..., "present": ones of shape (B, 2)}.'
+        expected = f'"present" of shape (B, {len(names)}), one column a modality'
+        raise ValueError(message(owner, expected, f"present.shape={present}", fix))
+    return names

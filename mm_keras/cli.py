@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mm_keras import __version__, cli_answers, cli_data
+from mm_keras import __version__, cli_answers, cli_data, cli_datasets, cli_synchrony
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
@@ -157,7 +157,7 @@ def evaluate(
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
-        from mm_keras.evaluation import draw_captions, draw_sounds, write_page, write_report
+        from mm_keras.evaluation import draw_captions, draw_rebuilt, draw_sounds, write_page, write_report
         from mm_keras.evaluation import evaluate as evaluate_model
         from mm_keras.run_folder import load_run
 
@@ -166,7 +166,7 @@ def evaluate(
     with console.working(out, f"Evaluating the {split} rows"):
         result = evaluate_model(loaded.model, loaded.spec, data, split.value)
         paths = write_report(result, loaded.folder)
-        for draw in (draw_captions, draw_sounds):
+        for draw in (draw_captions, draw_rebuilt, draw_sounds):
             paths += draw(loaded.model, loaded.spec, data, split.value, loaded.folder)
         page = write_page(result, paths, loaded.folder)
     console_evaluation.show_evaluation(out, result)
@@ -227,8 +227,11 @@ def quickstart(
 
 app.command(context_settings=OF_ANY_NAME)(cli_answers.predict)
 app.command(context_settings=OF_ANY_NAME)(cli_answers.generate)
+app.command()(cli_answers.impute)
+app.command(context_settings=OF_ANY_NAME)(cli_synchrony.retrieve)
+app.command()(cli_synchrony.sync)
 app.add_typer(cli_data.bench, name="bench")
-app.add_typer(cli_data.data, name="data")
+app.add_typer(cli_datasets.data, name="data")
 app.add_typer(cli_data.data_service, name="data-service")
 app.command()(cli_data.schema)
 

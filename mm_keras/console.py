@@ -5,16 +5,12 @@ import shlex
 import sys
 from contextlib import contextmanager
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 160
-MOST_ROWS = 20
-BEST_CLASSES = 5
-BAR = 30
 
 
 def make_console(stderr=False):
@@ -203,89 +199,6 @@ def show_export(out, result):
 def predict_commands(result, options):
     paths = [shlex.quote(artefact["path"]) for _, artefact in artefacts(result)]
     return [f"mm-keras predict {path} {options}" for path in paths]
-
-
-def show_example(out, answers, preprocessor):
-    """Prints the answers to one example: of each classification the best classes, then the numbers."""
-    for name, labels in preprocessor.labels.items():
-        scores = answers[f"{name}_scores"][0]
-        answer = str(answers[name][0])
-        out.print(Text.assemble((f"{name}: ", "bold"), (answer or "none of the labels", "bold green")))
-        mark = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if out.encoding.startswith("utf") else "#"
-        table = make_table("Class<", "Score", "<")
-        for index in np.argsort(-scores, kind="stable")[:BEST_CLASSES]:
-            score = float(scores[index])
-            table.add_row(labels[index], percent(score), Text(mark * round(BAR * score), "cyan"))
-        show_table(out, table)
-    for title, values in _numbers(answers, preprocessor):
-        out.print(Text.assemble((f"{title}: ", "bold"), (number(values[0], 6), "bold green")))
-    for name, part in preprocessor.outputs.items():
-        if part.kind == "caption":
-            score = f"  log-probability {number(answers[f'{name}_score'][0])}"
-            text = (str(answers[name][0]) or "no text", "bold green")
-            out.print(Text.assemble((f"{name}: ", "bold"), text, (score, "dim")))
-        if part.kind == "speech":
-            words = f"{_seconds(answers, name)[0]:.3g} s of sound; `mm-keras generate` writes it"
-            out.print(Text.assemble((f"{name}: ", "bold"), words))
-        for title in part.titles(name) if part.kind == "contrastive" else ():
-            words = f"a vector of {answers[title].shape[1]} numbers; --output writes them"
-            out.print(Text.assemble((f"{title}: ", "bold"), words))
-    for key, values in answers.items():
-        if preprocessor.reconstructed(key):
-            read = values[0] if values.dtype.kind in "OU" else f"{values.shape[1:]} values; Python gives them"
-            out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
-
-
-def show_written(out, answers, preprocessor):
-    """Prints the texts that `generate` wrote to one example, and the files of its sounds."""
-    for name, part in preprocessor.outputs.items():
-        if part.kind == "caption":
-            table = make_table(f"{name}<", "Score")
-            for text, score in zip(answers[name][0], answers[f"{name}_scores"][0], strict=True):
-                table.add_row(text or "no text", number(score))
-            show_table(out, table)
-        elif part.kind == "speech":
-            heard, path = f"  {_seconds(answers, name)[0]:.3g} s", str(answers[name][0])
-            out.print(Text.assemble((f"{name}: ", "bold"), (path, "bold green"), (heard, "dim")))
-
-
-def _seconds(answers, name):
-    """Returns how long the sounds of a speech output are, `(N,)`."""
-    return answers[f"{name}_samples"] / answers[f"{name}_rate"]
-
-
-def _numbers(answers, preprocessor):
-    """Yields (title, numbers `(N,)`) of each column of each regression."""
-    for name, part in preprocessor.outputs.items():
-        if part.kind == "regression" and name in answers:
-            yield from zip(part.titles(name), answers[name].T, strict=True)
-
-
-def show_answers(out, part, preprocessor, count):
-    """Prints the answers to the first rows of a manifest of `count` rows."""
-    names = [name for name in preprocessor.labels if name in part.answers]
-    texts = [name for name, output in preprocessor.outputs.items() if output.kind == "caption"]
-    texts += [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
-    titles = ["Line", *(["Id<"] if part.ids is not None else [])]
-    titles += [title for name in names for title in (f"{name}<", "Score")]
-    sounds = [name for name, output in preprocessor.outputs.items() if output.kind == "speech"]
-    texts += [name for name in sounds if part.answers[name].dtype == object]  # Paths of files.
-    numbers = dict(_numbers(part.answers, preprocessor))
-    numbers |= {f"{name} s": _seconds(part.answers, name) for name in sounds}
-    table = make_table(*titles, *numbers, *[f"{key}<" for key in texts])
-    several = {key for key in texts if part.answers[key].ndim > 1}  # Of which the best is shown.
-    for row, line in enumerate(part.lines):
-        cells = [str(line), *([str(part.ids[row])] if part.ids is not None else [])]
-        for name in names:
-            score = float(part.answers[f"{name}_scores"][row].max())
-            cells += [str(part.answers[name][row]), percent(score)]
-        cells += [number(values[row], 6) for values in numbers.values()]
-        found = {key: part.answers[key][row] for key in texts}
-        table.add_row(*cells, *[str(x[0] if key in several else x) for key, x in found.items()])
-    show_table(out, table)
-    shown = len(part.lines)
-    if count > shown:
-        out.print(f"The first {shown} of {count:,} rows. All of them: --output answers.csv", style="dim")
 
 
 def show_comparison(out, comparison):

@@ -98,6 +98,12 @@ def _measure_of(output):
         return "R2", _score
     if "mel_cepstral_distortion" in output:
         return "distortion (dB)", _score
+    if "pixel_error" in output:
+        return "pixel error", _score
+    if "token_accuracy" in output and "rouge_l" not in output:
+        return "token accuracy", percent
+    if output.keys() == {"loss"}:
+        return "loss", _score
     return ("ROUGE-L" if "rouge_l" in output else "Accuracy"), percent
 
 

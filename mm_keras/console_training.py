@@ -29,9 +29,10 @@ def choose_columns(spec, logs, width):
         if f"{prefix}{name}_loss" in logs:
             columns.append((f"{word}{name} loss", f"{prefix}{name}_loss", loss))
     for output in spec.of_kind("autoencoder"):
-        for modality, name in zip(spec.outputs[output].modalities, spec.keys_of(output), strict=True):
+        for name in spec.keys_of(output):
+            part = name.removeprefix(f"{output}_")  # A modality, or the latent code.
             if f"{prefix}{name}_loss" in logs:
-                columns.append((f"{word}{modality} loss", f"{prefix}{name}_loss", loss))
+                columns.append((f"{word}{part} loss", f"{prefix}{name}_loss", loss))
     room = width - 7 - 10 - 10 - 6
     fitting, used = [], 0
     for column in columns:

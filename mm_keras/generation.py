@@ -1,6 +1,12 @@
-"""What a model writes, as the signatures of its SavedModel give it: several texts, and sounds."""
+"""What a model writes, as the signatures of its SavedModel give it: texts, sounds, and modalities rebuilt."""
+
+import tensorflow as tf
 
 from mm_keras.caption_search import SAMPLING, CaptionSearch
+from mm_keras.griffin_lim import GriffinLim
+from mm_keras.model_heads import log_mel_arguments
+
+WRITE = ("caption", "speech", "autoencoder")
 
 
 def generation_endpoints(model, preprocessor, prepare, answer):
@@ -13,18 +19,17 @@ def generation_endpoints(model, preprocessor, prepare, answer):
         answer: callable, the latter -> what `answering_model` gives.
 
     Returns: dict. "generate" of a model that writes: of each caption output the texts of
-        `CaptionSearch.beams`, of each speech output what `Preprocessor.sounds` gives. "sample" of a model
-        with caption outputs: `CaptionSearch.samples`, by the further inputs of `SAMPLING`.
+        `CaptionSearch.beams`, and what `Writer` gives. "sample" of a model with caption outputs:
+        `CaptionSearch.samples`, by the further inputs of `SAMPLING`.
     """
-    kinds = {part.kind for part in preprocessor.outputs.values()}
-    if not kinds & {"caption", "speech"}:
+    if not preprocessor.of_kind(*WRITE):
         return {}
-    raw, search = preprocessor.raw_spec(), CaptionSearch(model, preprocessor)
+    raw, search, writer = preprocessor.raw_spec(), CaptionSearch(model, preprocessor), Writer(preprocessor)
 
     def generate(inputs):
         inputs = prepare(inputs)
-        sounds = preprocessor.sounds(answer(inputs)) if "speech" in kinds else {}
-        return {**search.beams(inputs), **sounds}
+        written = writer(answer(inputs)) if writer else {}
+        return {**search.beams(inputs), **written}
 
     def sample(inputs):
         cells = {name: x for name, x in inputs.items() if name not in SAMPLING}
@@ -34,3 +39,60 @@ def generation_endpoints(model, preprocessor, prepare, answer):
     if search.decoders:
         endpoints["sample"] = (sample, {**raw, **SAMPLING})
     return endpoints
+
+
+class Writer:
+    """Turns what `answering_model` gives into what files hold. It is false of a model that writes texts
+    alone.
+
+    Args:
+        preprocessor: Preprocessor.
+
+    Call arguments:
+        outputs: dict of tensors.
+
+    Returns: dict. Of each speech output what `Preprocessor.sounds` gives. Of each modality that an
+        autoencoder rebuilds, as "<output>_<modality>": an image as PNG, string `(B,)`; a sound as 16-bit PCM,
+        int16 `(B, S)`, by `GriffinLim`, with "<output>_<modality>_samples" and "<output>_<modality>_rate",
+        int32 `(B,)`; a text, string `(B,)`; numbers and features as they are.
+    """
+
+    def __init__(self, preprocessor):
+        self.preprocessor = preprocessor
+        self.vocoders = {}
+        for name, part in preprocessor.of_kind("autoencoder").items():
+            for modality in part.modalities:
+                if preprocessor.modalities[modality].kind == "audio":
+                    self.vocoders[f"{name}_{modality}"] = _vocoder(preprocessor.modalities[modality])
+
+    def __bool__(self):
+        return bool(self.preprocessor.of_kind("speech", "autoencoder"))
+
+    def __call__(self, outputs):
+        written = self.preprocessor.sounds(outputs) if self.preprocessor.of_kind("speech") else {}
+        for key, x in outputs.items():
+            modality = self.preprocessor.modalities.get(self.preprocessor.reconstructed(key))
+            if modality is None:
+                continue
+            if modality.kind == "image":
+                written[key] = _as_png(x)
+            elif modality.kind == "audio":
+                written |= self._as_sound(key, x, modality)
+            else:
+                written[key] = self.preprocessor.readable(key, x)
+        return written
+
+    def _as_sound(self, key, log_mel, modality):
+        samples = tf.cast(tf.round(self.vocoders[key](log_mel) * 32767), tf.int16)
+        rows = tf.shape(samples)[0]
+        lengths = {"samples": modality.samples, "rate": modality.rate}
+        return {key: samples, **{f"{key}_{part}": tf.fill([rows], n) for part, n in lengths.items()}}
+
+
+def _vocoder(modality):
+    return GriffinLim(samples=modality.samples, **log_mel_arguments(modality))
+
+
+def _as_png(pixels):
+    images = tf.cast(tf.round(pixels), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)

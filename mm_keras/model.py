@@ -14,7 +14,7 @@ from mm_keras.heads import CaptionDecoder, Matcher, SpeechDecoder
 from mm_keras.hub import load_backbone, load_scaling, load_vocabulary
 from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
-from mm_keras.model_heads import log_mel_arguments, make_heads
+from mm_keras.model_heads import log_mel_arguments, make_heads, make_latent
 from mm_keras.pcen import Pcen
 from mm_keras.sequence_pooling import SequencePooling
 
@@ -34,11 +34,12 @@ def build_model(spec, data, precision=None):
     Returns: keras.Model. Inputs: dict, modality name -> tensor as the batch contract has it, and
         "present" `(B, M)`; with `input.bucketing` sequences of any length. Outputs: dict,
         `spec.output_names` -> float32 tensor; probabilities `(B, C)` of a classification, numbers `(B, n)`
-        of a regression in their own units, of an autoencoder what each of its decoders gives, and of a
-        contrastive output the vectors `(B, M, D)` of `Matcher`. A caption output has an input too, int32
-        "<output>.given" `(B, T)` of any T, the tokens before those that it is to give, and gives the logits
-        of the latter `(B, T, V)`, which trains; of a speech output both are float32 groups of frames and
-        their ends `(B, G, r * F + 1)`. `answering_model` writes texts and sounds.
+        of a regression in their own units, of an autoencoder what each of its decoders gives, and the
+        divergence `(B, 1)` of a variational code, and of a contrastive output the vectors `(B, M, D)` of
+        `Matcher`. A caption output has an input too, int32 "<output>.given" `(B, T)` of any T, the tokens
+        before those that it is to give, and gives the logits of the latter `(B, T, V)`, which trains; of a
+        speech output both are float32 groups of frames and their ends `(B, G, r * F + 1)`. `answering_model`
+        writes texts and sounds.
     """
     fitted = getattr(data, "preprocessor", data)
     dtype = keras.DTypePolicy(choose_precision(precision or spec.training.precision))
@@ -58,15 +59,29 @@ def build_model(spec, data, precision=None):
     sequences = [name for name, x in embeddings.items() if len(x.shape) == 3]
     masks = {name: SequenceMask(name=f"{name}.steps")(embeddings[name]) for name in sequences}
     encoded = {**embeddings, "present": inputs["present"]}
-    embeddings = hide(encoded)
+    hidden = hide(encoded)
     missing = MissingModality(dtype=dtype, name="missing.modality")
-    embeddings, masks = missing(embeddings), missing.compute_mask(embeddings, masks)
+    embeddings, masks = missing(hidden), missing.compute_mask(hidden, masks)
     shown = {name: mask for name, mask in masks.items() if mask is not None}
-    fused = _fuse(make_fusion(fusion, dtype), _pooled(embeddings, shown, fusion, dtype), shown)
+    autoencoders = spec.of_kind("autoencoder")
+    pooled = not fusion.reads_sequences or any(part.has_experts for part in autoencoders.values())
+    vectors = _pooled(embeddings, shown, dtype) if pooled else embeddings
+    fused = _fuse(make_fusion(fusion, dtype), embeddings if fusion.reads_sequences else vectors, shown)
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     remembered = {**embeddings, "fused": fused, **{f"{name}.steps": mask for name, mask in shown.items()}}
-    outputs = {}
+    outputs, read = {}, {}  # The latter: output key -> what its head reads, if it is not the fused embedding.
+    for name, part in autoencoders.items():
+        latent = make_latent(spec, name, dtype)
+        if latent is None:
+            continue
+        experts = {**vectors, "present": hidden["present"]} if part.has_experts else {"fused": fused}
+        given = latent(experts)
+        read |= dict.fromkeys(spec.copies_of(name), given["code"])
+        if part.has_divergence:
+            outputs[latent.name] = given["divergence"]
     for key, head in make_heads(spec, fitted, dtype).items():
+        if key in outputs:
+            continue
         if isinstance(head, CaptionDecoder):
             inputs[f"{key}{GIVEN}"] = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
             outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})["logits"]
@@ -74,7 +89,7 @@ def build_model(spec, data, precision=None):
             inputs[f"{key}{GIVEN}"] = keras.Input((None, head.group_width + 1), name=f"{key}{GIVEN}")
             outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})
         else:
-            outputs[key] = head(encoded if isinstance(head, Matcher) else fused)
+            outputs[key] = head(encoded if isinstance(head, Matcher) else read.get(key, fused))
     return keras.Model(inputs, outputs, name=_layer_name(spec.name))
 
 
@@ -134,7 +149,8 @@ def import_layers(fusion):
 def embedding_model(model):
     """Returns the part of a model that ends with {"embedding": the fused embedding, float32 `(B, D)`}.
 
-    None, if all outputs are contrastive: such a model fuses nothing.
+    None of a model that fuses nothing: all outputs are contrastive, or rebuild from a code that the
+    modalities' encoders give.
     """
     if FUSED not in {layer.name for layer in model.layers}:
         return None
@@ -210,10 +226,8 @@ def _spectrogram(name, modality, x):
     return Pcen(hop / (hop + 0.39), dtype="float32", name=f"{name}.pcen")(x)
 
 
-def _pooled(embeddings, masks, fusion, dtype):
-    """Returns the embeddings as the fusion reads them: sequences as their mean, where it takes vectors."""
-    if fusion.reads_sequences:
-        return embeddings
+def _pooled(embeddings, masks, dtype):
+    """Returns the embeddings as vectors: sequences as their mean."""
     means = {
         name: SequencePooling("mean", dtype=dtype, name=f"{name}.mean")(embeddings[name], mask=mask)
         for name, mask in masks.items()

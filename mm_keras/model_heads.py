@@ -5,6 +5,7 @@ from mm_keras.heads import (
     CaptionDecoder,
     Classifier,
     ImageDecoder,
+    Latent,
     Matcher,
     Regressor,
     SpeechDecoder,
@@ -12,6 +13,7 @@ from mm_keras.heads import (
     VectorDecoder,
 )
 from mm_keras.log_mel import LogMel
+from mm_keras.spec import LATENT
 
 
 def log_mel_arguments(modality):
@@ -49,9 +51,28 @@ def make_heads(spec, fitted, dtype="float32"):
         if output.kind == "contrastive":
             heads[name] = Matcher(output.modalities, output.units, output.temperature, dtype=dtype, name=name)
             continue
-        for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
+        for key, modality in spec.copies_of(name).items():
             heads[key] = _decoder(spec.modalities[modality], modality, output.units, fitted, dtype, key)
+        if output.has_divergence:
+            heads[latent_key(name)] = make_latent(spec, name, dtype)
     return heads
+
+
+def make_latent(spec, name, dtype="float32"):
+    """Returns the layer that gives the code of an autoencoder, not yet built; None where the decoders read
+    the fused embedding itself."""
+    latent = spec.outputs[name].latent
+    if latent.kind == "joint":
+        return None
+    # Of one expert, the fused embedding, the mixture is itself.
+    experts = "product" if getattr(latent, "experts", None) == "product" else "mixture"
+    settings = {"variational": latent.kind == "variational", "seed": spec.training.seed, "dtype": dtype}
+    return Latent(latent.units, experts, **settings, name=latent_key(name))
+
+
+def latent_key(name):
+    """Returns the output key of the code of an autoencoder, and its layer's name."""
+    return f"{name}_{LATENT}"
 
 
 def make_head(name, output, fitted, dtype, layer_name):
@@ -64,11 +85,14 @@ def make_head(name, output, fitted, dtype, layer_name):
 
 
 def loss_weights(spec):
-    """Returns the weight of each output key's loss; an autoencoder's parts share its weight."""
+    """Returns the weight of each output key's loss; an autoencoder's parts share its weight, and the
+    divergence of its code has the weight times beta."""
     weights = {}
     for name, output in spec.outputs.items():
-        keys = spec.keys_of(name)
-        weights.update({key: output.weight / len(keys) for key in keys})
+        parts = spec.copies_of(name) if output.kind == "autoencoder" else [name]
+        weights |= {key: output.weight / len(parts) for key in parts}
+        if output.kind == "autoencoder" and output.has_divergence:
+            weights[latent_key(name)] = output.weight * output.latent.beta
     return weights
 
 

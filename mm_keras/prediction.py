@@ -7,11 +7,11 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operators of a SavedModel's tokenizer
 
 from mm_keras.answering_model import answering_model
-from mm_keras.checks import listing, message
+from mm_keras.checks import closest, listing, message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.raw import check_contents, read_raw
 from mm_keras.exporting.reload import make_interpreter
-from mm_keras.generation import generation_endpoints
+from mm_keras.generation import Writer, generation_endpoints
 from mm_keras.run_folder import BEST, load_run
 
 
@@ -41,8 +41,9 @@ class Predictor:
         """Answers rows of cells.
 
         Args:
-            cells: dict, modality name -> sequence of paths, texts or rows of numbers, all of one length. A
-                modality that is not in it, and a cell that is empty (numbers: NaN), is missing.
+            cells: dict, modality name -> sequence of paths, contents of files (bytes), texts or rows of
+                numbers, all of one length. A modality that is not in it, and a cell that is empty (numbers:
+                NaN), is missing.
             root: path or None. Folder that relative paths start from.
             batch_size: int. Rows answered at once.
 
@@ -61,27 +62,33 @@ class Predictor:
         outputs = self.preprocessor.outputs.items()
         first += [name for name, part in outputs if part.kind == "regression"]
         first += [key for name, part in outputs if part.kind == "caption" for key in (name, f"{name}_score")]
-        first += _sound_keys(self.preprocessor)
+        first += [key for name in self.preprocessor.of_kind("speech") for key in sound_keys(name)]
+        matches = self.preprocessor.of_kind("contrastive").items()
+        first += [title for name, part in matches for title in part.titles(name)]
         names = first or sorted(parts[0])  # A SavedModel gives them in an order of its own.
         return {key: _strings(np.concatenate([part[key] for part in parts])) for key in names}
 
-    def generate(self, cells, root=None, batch_size=64, sample=False, seed=0, temperature=1.0, top_p=0.9):
-        """Writes texts and sounds for rows of cells: of each caption output as many as `beams` of the spec.
+    def generate(
+        self, cells, root=None, batch_size=64, to=None, sample=False, seed=0, temperature=1.0, top_p=0.9
+    ):
+        """Writes texts and sounds for rows of cells, and the modalities that an autoencoder rebuilds.
 
         Args:
             cells, root, batch_size: as of `predict`.
-            sample: bool. Draw texts, in place of a beam search, and make no sounds.
+            to: list of str or None. What is written, among `writable`; None is all of it.
+            sample: bool. Draw texts, in place of a beam search, and make nothing else.
             seed: int >= 0. Of the drawing; each row has a seed of its own, `seed` and those after it.
             temperature: float > 0. Of the drawing: below 1 what is likely becomes likelier.
             top_p: float in (0, 1]. Of the drawing: among the likeliest tokens that together have this share.
 
-        Returns: dict, for each caption output `caption` the texts, str object `(B, K)`, and `caption_scores`,
-            float32 `(B, K)`: of a search best first, log-probability divided by the length penalty; of a
-            drawing the log-probability. Of each speech output what `predict` gives.
+        Returns: dict, for each caption output `caption` as many texts as `beams` of the spec, str object
+            `(B, K)`, and `caption_scores`, float32 `(B, K)`: of a search best first, log-probability divided
+            by the length penalty; of a drawing the log-probability. Of each speech output what `predict`
+            gives, and of each autoencoder what `Writer` does: PNG files, bytes `(B,)`, for `output_image`.
         Raises: PredictionError, if the model has no such output, is a TFLite file that writes texts, which it
             does greedily, or an argument is out of range; else as `predict`.
         """
-        self.check_generation(sample, seed, temperature, top_p)
+        self.check_generation(to, sample, seed, temperature, top_p)
         write = self._write["sample" if sample else "generate"]
 
         def ask(raw, rows):
@@ -94,17 +101,48 @@ class Predictor:
             return write({**raw, **(drawn if sample else {})})
 
         parts = self._ask(ask, cells, root, batch_size)
-        return {key: _strings(np.concatenate([part[key] for part in parts])) for key in sorted(parts[0])}
+        writable = self.writable
+        keys = [key for name in (to or writable) for key in writable[name] if key in parts[0]]
+        answers = {key: np.concatenate([part[key] for part in parts]) for key in sorted(set(keys))}
+        return {key: x if key in self._images else _strings(x) for key, x in answers.items()}
 
-    def check_generation(self, sample=False, seed=0, temperature=1.0, top_p=0.9):
+    @property
+    def writable(self):
+        """What `generate` can write: name of a caption or speech output, or of a modality that an autoencoder
+        rebuilds -> the keys of its answers."""
+        names = {}
+        for name, part in self.preprocessor.outputs.items():
+            if part.kind == "caption":
+                names[name] = [name, f"{name}_scores"]
+            elif part.kind == "speech":
+                names[name] = sound_keys(name)
+            elif part.kind == "autoencoder":
+                for modality in part.modalities:
+                    names.setdefault(modality, []).extend(sound_keys(f"{name}_{modality}"))
+        return names
+
+    @property
+    def _images(self):
+        """Keys of the files among the answers of `generate`, which are no texts."""
+        rebuilt = {
+            key: self.preprocessor.reconstructed(key) for keys in self.writable.values() for key in keys
+        }
+        modalities = self.preprocessor.modalities
+        return {key for key, name in rebuilt.items() if name and modalities[name].kind == "image"}
+
+    def check_generation(self, to=None, sample=False, seed=0, temperature=1.0, top_p=0.9):
         """Raises the PredictionError of `generate` that no row can help."""
         if self._write is None:
             fix = "`predict` gives its answers; a TFLite file's captions are found greedily."
-            expected = "a run or a SavedModel with a caption or speech output"
+            expected = "a run or a SavedModel with a caption, speech or autoencoder output"
             raise PredictionError(message("generate", expected, f"{self.path} ({self.kind})", fix))
         if sample and "sample" not in self._write:
-            fix = "Leave `sample` out: of the same row there is one sound."
+            fix = "Leave `sample` out: of the same row there is one answer."
             raise PredictionError(message("generate", "a caption output to draw from", f"{self.path}", fix))
+        for name in to or ():
+            if name not in self.writable:
+                fix = f"{closest(name, self.writable)}Name what the model writes."
+                raise PredictionError(message("to", listing(self.writable), f"{name!r}", fix))
         if not (temperature > 0 and 0 < top_p <= 1 and 0 <= seed < 2**31):
             received = f"temperature={temperature}, top_p={top_p}, seed={seed}"
             expected = "temperature > 0, top_p in (0, 1] and a seed of at least 0"
@@ -158,13 +196,13 @@ class Generator:
 
     Args:
         predictor: Predictor.
-        sample, settings: as of `Predictor.generate`.
+        settings: as of `Predictor.generate`.
 
     Raises: PredictionError, as `Predictor.generate`.
     """
 
-    def __init__(self, predictor, sample=False, **settings):
-        self._predictor, self._settings = predictor, {"sample": sample, **settings}
+    def __init__(self, predictor, **settings):
+        self._predictor, self._settings = predictor, settings
         predictor.check_generation(**self._settings)
         self.preprocessor = predictor.preprocessor
 
@@ -246,27 +284,29 @@ def _load_tflite(path):
     runner = make_interpreter(str(path)).get_signature_runner("serving_default")
     prepare = tf.function(preprocessor.tensors, input_signature=[preprocessor.raw_spec()], autograph=False)
 
-    def answer(raw):
+    def run(raw):
         inputs = {name: x.numpy() for name, x in prepare(raw).items()}
         rows = len(inputs["present"])
         answers = [runner(**{name: x[i : i + 1] for name, x in inputs.items()}) for i in range(rows)]
-        outputs = {key: tf.concat([row[key] for row in answers], axis=0) for key in answers[0]}
-        return preprocessor.answers(outputs)
+        return {key: tf.concat([row[key] for row in answers], axis=0) for key in answers[0]}
 
-    write = None
-    if {part.kind for part in preprocessor.outputs.values()} & {"caption", "speech"} == {"speech"}:
-        keys = _sound_keys(preprocessor)
-        write = {"generate": lambda raw: {key: x for key, x in answer(raw).items() if key in keys}}
+    def answer(raw):
+        return preprocessor.answers(run(raw))
+
+    writer, write = Writer(preprocessor), None
+    if writer and not preprocessor.of_kind("caption"):
+        write = {"generate": lambda raw: writer(run(raw))}
     return Predictor("tflite", path, preprocessor, answer, write)
 
 
-def _sound_keys(preprocessor):
-    """Returns the names under which sounds, their lengths and rates are answered."""
-    names = [name for name, part in preprocessor.outputs.items() if part.kind == "speech"]
-    return [f"{name}{part}" for name in names for part in ("", "_samples", "_rate")]
+def sound_keys(name):
+    """Returns the names under which a sound, its length and its rate are answered."""
+    return [name, f"{name}_samples", f"{name}_rate"]
 
 
 def _is_missing(cell):
+    if isinstance(cell, bytes):  # The contents of a file.
+        return not cell
     return not str(cell).strip() if isinstance(cell, (str, Path)) else bool(np.all(np.isnan(cell)))
 
 

@@ -13,6 +13,7 @@ from mm_keras.spec_outputs import AnyOutput
 from mm_keras.spec_parts import Conflict, Float, Int, Name, Part, Rate
 
 RESERVED = ("present", "embedding")
+LATENT = "latent"  # Behind the name of an autoencoder, its code.
 
 
 class Training(Part):
@@ -96,6 +97,8 @@ class Spec(Part):
             self._check_contrast(name)
         for name in self.of_kind("speech"):
             self._check_guidance(name)
+        for name in self.of_kind("autoencoder"):
+            self._check_autoencoder(name)
         self._refuse_idle_modalities()
         return self
 
@@ -124,7 +127,10 @@ class Spec(Part):
             return [f"{name}_{part}" for part in ("frames", "samples", "rate")]
         if self.outputs[name].kind == "contrastive":
             return self.outputs[name].titles(name)
-        return [key for key in self.keys_of(name) if key != name]
+        if self.outputs[name].kind == "autoencoder":
+            beside = [f"{key}_{part}" for key in self.copies_of(name) for part in ("samples", "rate")]
+            return [*self.copies_of(name), f"{name}_{LATENT}", *beside]
+        return []
 
     def _refuse_labels_as_inputs(self):
         columns = {}
@@ -166,6 +172,21 @@ class Spec(Part):
                     "pooling='none'",
                     "Such as `pooling: mean`; or leave the modality out of this output's `modalities`.",
                 )
+
+    def _check_autoencoder(self, name):
+        output = self.outputs[name]
+        if output.latent.kind != "joint" and LATENT in output.modalities:
+            expected = f"no modality named `{LATENT}`: the code is answered as `{name}_{LATENT}`"
+            raise Conflict(("outputs", name, "modalities"), expected, f"`{LATENT}`", "Rename the modality.")
+        if not output.denoise:
+            return
+        path = ("outputs", name, "denoise")
+        if not any(getattr(modality, "augment", None) for modality in self.modalities.values()):
+            fix = "Such as `augment: {mask: {share: 0.5}}` of an image, or take `denoise` out."
+            raise Conflict(path, "a modality with `augment`, whose changes are undone", "none", fix)
+        if self.training.mixup:
+            fix = "Take one of them out."
+            raise Conflict(path, "false where `training.mixup` blends rows", "true", fix)
 
     def _check_guidance(self, name):
         guided = self.outputs[name].guided_attention
@@ -212,7 +233,13 @@ class Spec(Part):
 
     def keys_of(self, name):
         output = self.outputs[name]
-        return [f"{name}_{m}" for m in output.modalities] if output.kind == "autoencoder" else [name]
+        if output.kind != "autoencoder":
+            return [name]
+        return [*self.copies_of(name), *([f"{name}_{LATENT}"] if output.has_divergence else [])]
+
+    def copies_of(self, name):
+        """Returns what an autoencoder rebuilds: output key -> modality."""
+        return {f"{name}_{modality}": modality for modality in self.outputs[name].modalities}
 
     def of_kind(self, *kinds):
         """Modalities or outputs of these kinds, name -> part, sorted by name."""

@@ -14,6 +14,11 @@ class RandAugment(Part):
     magnitude: Float = Field(0.3, gt=0, le=1, description="Strength of each operation; 1 is the strongest.")
 
 
+class ImageMask(Part):
+    share: Float = Field(0.5, gt=0, le=0.95, description="Share of the patches that are hidden.")
+    patch: Int = Field(4, ge=1, le=1024, description="Height and width of a patch (pixels).")
+
+
 class ImageAugment(Part):
     flip: Literal["none", "horizontal", "vertical", "both"] = Field(
         "none", description="Mirror half of the images."
@@ -27,6 +32,10 @@ class ImageAugment(Part):
     saturation: Rate = Field(0.0, description="Largest change: 0.2 scales saturation by 0.8 to 1.2.")
     hue: Float = Field(0.0, ge=0, le=0.5, description="Largest turn, as a share of the circle of colours.")
     rand_augment: RandAugment | None = Field(None, description="Random operations, drawn for each image.")
+    noise: Rate = Field(
+        0.0, description="Deviation of the noise, as a share of the range from black to white."
+    )
+    mask: ImageMask | None = Field(None, description="Patches that are hidden by grey, drawn for each image.")
 
 
 class Noise(Part):

@@ -77,12 +77,49 @@ class RegressionOutput(Output):
         return self
 
 
+class JointLatent(Part):
+    kind: Literal["joint"] = "joint"
+
+
+class SeparateLatent(Part):
+    kind: Literal["separate"]
+    units: Units = Field(64, description="Width of the code.")
+
+
+class VariationalLatent(Part):
+    kind: Literal["variational"]
+    experts: Literal["product", "mixture", "joint"] = Field(
+        "product",
+        description="How the modalities' distributions are joined; joint: one, of the fused embedding.",
+    )
+    units: Units = Field(32, description="Width of the code.")
+    beta: Float = Field(0.001, ge=0, description="Weight of the divergence of the code (nats); 0: none.")
+
+
 class AutoencoderOutput(Output):
     kind: Literal["autoencoder"]
     modalities: list[str] | None = Field(
         None, min_length=1, description="What is reconstructed; default: every modality."
     )
     units: Units = Field(128, description="Width of each decoder.")
+    latent: Annotated[
+        JointLatent | SeparateLatent | VariationalLatent,
+        Field(discriminator="kind"),
+        kind_by_default("joint"),
+    ] = Field(default_factory=JointLatent, description="What the decoders read; joint: the fused embedding.")
+    denoise: bool = Field(
+        False, description="Rebuild what stands in the files while training reads what `augment` makes of it."
+    )
+
+    @property
+    def has_experts(self):
+        """Whether each modality gives the code of its own, without the fusion."""
+        return self.latent.kind == "separate" or getattr(self.latent, "experts", "joint") != "joint"
+
+    @property
+    def has_divergence(self):
+        """Whether the code costs something, which is then an output key of its own."""
+        return self.latent.kind == "variational"
 
 
 class ContrastiveOutput(Output):

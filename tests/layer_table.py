@@ -367,6 +367,20 @@ ROWS = [
     ),
     *(
         Row(
+            heads.Latent,
+            {"units": 3, "experts": experts, "variational": variational, "seed": 1},
+            {"image": (4,), "text": (3,)},
+            {"code": (3,), "divergence": (1,)},
+            {"present": PRESENT} if present else None,
+        )
+        for experts, variational, present in (
+            ("product", True, True),
+            ("mixture", True, True),
+            ("mixture", False, False),
+        )
+    ),
+    *(
+        Row(
             heads.Matcher,
             {"modalities": names, "units": 5, "temperature": temperature},
             {"image": (4,), "text": (3,), "audio": (2,)},

@@ -16,7 +16,10 @@ RANKS = {
     **dict.fromkeys(("mel_power", "pcen", "spec_balance", "hub"), 1),
     **dict.fromkeys(("log_mel", "frame_mask", "sequence_pooling", "applications", "attention_block"), 1),
     **dict.fromkeys(("token_search", "griffin_lim", "speech_frames", "vocoder", "html_page"), 1),
-    **dict.fromkeys(("answering_model", "caption_search", "generation", "sound_files", "answer_table"), 4),
+    **dict.fromkeys(
+        ("answering_model", "caption_search", "generation", "generated_files", "answer_table"), 4
+    ),
+    **dict.fromkeys(("imputation", "synchrony", "synchrony_report"), 4),
     **dict.fromkeys((*FOLDERS, "strategy"), 2),
     **dict.fromkeys(("model", "model_heads"), 3),
     **dict.fromkeys(("run_folder", "training", "evaluation", "exporting", "prediction", "quickstart"), 4),
@@ -26,14 +29,17 @@ RANKS = {
     **dict.fromkeys(
         ("cli", "cli_answers", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6
     ),
-    **dict.fromkeys(("console_training", "console_prepare", "console_bench", "console_avmnist"), 6),
+    **dict.fromkeys(("cli_synchrony", "cli_datasets"), 6),
+    **dict.fromkeys(
+        ("console_answers", "console_training", "console_prepare", "console_bench", "console_avmnist"), 6
+    ),
     **dict.fromkeys(("__init__", "__main__"), 6),
 }
 SAME_RANK = {1, 3, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
 WITH_TENSORFLOW = ("data", "strategy", "training", "evaluation", "exporting", "prediction", "serving")
-WITH_TENSORFLOW += ("balance", "benchmark_input", "caption_search")
-LATE_IMPORTS = ("cli", "cli_answers", "cli_data", "__init__")
+WITH_TENSORFLOW += ("balance", "benchmark_input", "caption_search", "generation")
+LATE_IMPORTS = ("cli", "cli_answers", "cli_data", "cli_datasets", "cli_synchrony", "__init__")
 PRINTS = ("cli", "cli_answers", "cli_data", "console")
 
 

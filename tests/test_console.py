@@ -1,9 +1,7 @@
 """What the console prints: numbers, tables, and text of the user that looks like markup."""
 
 import io
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -44,11 +42,6 @@ EXPORTED = {
         "parity": {**PARITY, "latency_ms": {"tensors": 0.5}},
     },
 }
-PREPROCESSOR = SimpleNamespace(
-    labels={"label": ["cat", "dog", "[red]cow[/red]"]},
-    outputs={name: part for name, part in make_spec(SPEC).outputs.items() if name in ("label", "again")},
-    reconstructed=lambda key: "note" if key == "again_note" else None,
-)
 
 
 def printed(show, *arguments, width=80):
@@ -179,59 +172,3 @@ def test_an_export_without_classification_has_no_equal_labels():
 def test_commands_of_an_export_quote_its_paths():
     commands = console.predict_commands(EXPORTED, "--note hello")
     assert commands[1] == "mm-keras predict 'saved models/tiny/mobile/3/model.tflite' --note hello"
-
-
-def test_an_example_shows_its_best_classes_first():
-    answers = {"label": np.array(["dog"], object), "label_scores": np.array([[0.1, 0.7, 0.2]])}
-    text = printed(console.show_example, answers, PREPROCESSOR)
-    assert text.startswith("label: dog\n")
-    rows = [line.split() for line in text.splitlines() if "%" in line]
-    assert [row[:2] for row in rows] == [["dog", "70.0%"], ["[red]cow[/red]", "20.0%"], ["cat", "10.0%"]]
-    assert [len(row[2]) for row in rows] == [21, 6, 3]
-
-
-def test_an_example_shows_what_was_rebuilt():
-    preprocessor = SimpleNamespace(labels={}, outputs={}, reconstructed=lambda key: key)
-    answers = {"again_note": np.array(["press [b]one"], object), "again_photo": np.zeros((1, 8, 12, 1))}
-    text = printed(console.show_example, answers, preprocessor)
-    assert "again_note: press [b]one\n" in text
-    assert "again_photo: (8, 12, 1) values" in text
-
-
-def test_answers_to_a_manifest_say_how_many_rows_are_not_shown():
-    part = SimpleNamespace(
-        answers={
-            "label": np.array(["dog", "cat"], object),
-            "label_scores": np.array([[0.1, 0.9, 0], [1.0, 0, 0]]),
-        },
-        lines=np.array([2, 3]),
-        ids=np.array(["a", "[b]"], object),
-    )
-    text = printed(console.show_answers, part, PREPROCESSOR, 1000)
-    rows = [line.split() for line in text.splitlines() if "%" in line]
-    assert rows == [["2", "a", "dog", "90.0%"], ["3", "[b]", "cat", "100.0%"]]
-    assert "The first 2 of 1,000 rows. All of them: --output answers.csv" in text
-    assert "The first" not in printed(console.show_answers, part, PREPROCESSOR, 2)
-
-
-OF_NUMBERS = SimpleNamespace(
-    labels={},
-    outputs={name: part for name, part in make_spec(SPEC).outputs.items() if name in ("price", "place")},
-    reconstructed=lambda key: None,
-)
-NUMBERS = {
-    "price": np.array([[1998.3712], [0.5]], "float32"),
-    "place": np.array([[1.0, -2.5], [3.0, 4.0]], "float32"),
-}
-
-
-def test_an_example_shows_each_number():
-    text = printed(console.show_example, NUMBERS, OF_NUMBERS)
-    assert text.splitlines() == ["price: 1998.37", "place:north: 1", "place:east: -2.5"]
-
-
-def test_answers_to_a_manifest_have_a_column_for_each_number():
-    part = SimpleNamespace(answers=NUMBERS, lines=np.array([2, 3]), ids=None)
-    rows = [line.split() for line in printed(console.show_answers, part, OF_NUMBERS, 2).splitlines()]
-    assert ["Line", "price", "place:north", "place:east"] in rows
-    assert rows[-2:] == [["2", "1998.37", "1", "-2.5"], ["3", "0.5", "3", "4"]]

@@ -20,9 +20,9 @@ from mm_keras.data.prepare import prepare
 from mm_keras.data.table import ManifestError
 from mm_keras.evaluation import draw_sounds, evaluate, write_page, write_report
 from mm_keras.exporting import ExportError, export, parity
+from mm_keras.generated_files import write_files
 from mm_keras.model import build_model
 from mm_keras.prediction import Generator, PredictionError, load_predictor
-from mm_keras.sound_files import write_sounds
 from mm_keras.spec_file import SpecError, make_spec
 from mm_keras.training import build_for_fit, compile_arguments, train
 
@@ -245,7 +245,7 @@ def test_sounds_are_written_as_files_beside_a_table(speaking, table, tmp_path):
     predictor = load_predictor(speaking[0].folder)
     writer, rows = Generator(predictor), answers.read_rows(predictor, table)
     parts = (
-        write_sounds(part, predictor.preprocessor, tmp_path / "made")
+        write_files(part, predictor.preprocessor, tmp_path / "made")
         for part in answers.predict_rows(writer, rows)
     )
     answer_table.write_answers(tmp_path / "a.jsonl", parts, predictor.preprocessor)
@@ -255,7 +255,7 @@ def test_sounds_are_written_as_files_beside_a_table(speaking, table, tmp_path):
     assert lines[0]["speech"].endswith("speech/2.wav") and rate == RATE
     assert len(sound) / rate == pytest.approx(lines[0]["speech_seconds"])
     part = answers.predict_example(writer, {"note": ["it is red again"]})
-    write_sounds(part, predictor.preprocessor, tmp_path / "one")
+    write_files(part, predictor.preprocessor, tmp_path / "one")
     sound, _ = soundfile.read(tmp_path / "one" / "speech.wav", dtype="int16")
     assert abs(pitch_of(sound) - HERTZ["red"]) < 60
     plain = next(answer_table.records(answers.predict_example(predictor, CELLS), predictor.preprocessor))

@@ -10,7 +10,18 @@ from mm_keras.data.augment_text import TextAugmentation
 from mm_keras.data.draws import seed_for
 
 AT_INPUT = {
-    "image": ("flip", "rotation", "crop", "brightness", "contrast", "saturation", "hue", "rand_augment"),
+    "image": (
+        "flip",
+        "rotation",
+        "crop",
+        "brightness",
+        "contrast",
+        "saturation",
+        "hue",
+        "rand_augment",
+        "noise",
+        "mask",
+    ),
     "audio": ("shift", "gain_db", "noise"),  # The masks of the spectrogram are a layer of the model.
     "text": ("token_dropout", "typos"),
 }

@@ -6,10 +6,12 @@ from mm_keras.data.draws import seed_for
 from mm_keras.data.keras_draws import BatchSeeds, adjust, keras_layer, saturation_layer
 from mm_keras.data.rand_augment import RandAugmentation
 
+GREY = 128.0
+
 
 class ImageAugmentation:
     """Changes images by Keras's preprocessing layers, in this order: flip, rotation, crop, colour,
-    RandAugment.
+    RandAugment; then come noise, and a mask of patches.
 
     Args:
         modality: ImageModality of the spec, with `augment`.
@@ -23,7 +25,7 @@ class ImageAugmentation:
 
     def __init__(self, modality):
         augment = modality.augment
-        self.crop = augment.crop
+        self.crop, self.noise, self.mask = augment.crop, augment.noise, augment.mask
         self.places, self.colours = [], []
         if augment.flip in ("horizontal", "both"):
             self.places.append(keras_layer("RandomFlip", mode="horizontal"))
@@ -53,7 +55,18 @@ class ImageAugmentation:
             x = adjust(layer, x, seeds)
         if self.rand_augment:
             x = self.rand_augment(x, seed_for(seed, "rand_augment"))
+        if self.noise:
+            x += 255.0 * self.noise * tf.random.stateless_normal(tf.shape(x), seed_for(seed, "noise"))
+        if self.mask:
+            x = self._hide(x, seed_for(seed, "mask"))
         return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 255.0)), tf.uint8)
+
+    def _hide(self, x, seed):
+        """Hides patches by mid grey. Source: He et al. 2022, arXiv:2111.06377, section 3."""
+        (high, wide), side = x.shape[1:3], self.mask.patch
+        draws = tf.random.stateless_uniform([tf.shape(x)[0], -(-high // side), -(-wide // side)], seed)
+        hidden = tf.repeat(tf.repeat(draws < self.mask.share, side, axis=1), side, axis=2)
+        return tf.where(hidden[:, :high, :wide, None], GREY, x)
 
     def _cut(self, x, seed):
         # Keras's RandomCrop takes one place for the whole batch, and leaves a smaller image.

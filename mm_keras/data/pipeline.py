@@ -199,18 +199,20 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
     copies = {
         key: modality
         for name in spec.of_kind("autoencoder")
-        for modality, key in zip(spec.outputs[name].modalities, spec.keys_of(name), strict=True)
+        for key, modality in spec.copies_of(name).items()
     }
+    denoises = augment is not None and any(part.denoise for part in spec.of_kind("autoencoder").values())
 
     @tf.autograph.experimental.do_not_convert
     def finish(rows, seed):
         rows = fill_batch({**rows, **join(rows["row/index"])}, replicas)
+        clean = preprocessor.finish(rows, rows["present"]) if denoises else None
         if augment is not None:
             rows = augment(rows, seed)
         inputs = preprocessor.finish(rows, rows["present"])
         if training and spec.input.bucketing:
             inputs |= {name: trim(inputs[name], spec.modalities[name]) for name in sequences}
-        targets, weights = _targets(spec, preprocessor, rows, inputs)
+        targets, weights = _targets(spec, preprocessor, rows, inputs, clean)
         for name, output in captions.items():
             cells = rows[f"target/{name}"]
             draws = uniform(cells, seed, f"{name}/caption") if training else tf.zeros_like(weights[name])
@@ -231,13 +233,19 @@ def _finisher(spec, preprocessor, manifest, replicas, training):
     return finish
 
 
-def _targets(spec, preprocessor, rows, inputs):
+def _targets(spec, preprocessor, rows, inputs, clean):
+    """Returns targets and weights; an autoencoder that denoises learns the `clean` inputs, others what they
+    read."""
     targets, weights = {}, {}
     for name, output in spec.outputs.items():
         if output.kind == "autoencoder":
-            for modality, key in zip(output.modalities, spec.keys_of(name), strict=True):
-                targets[key] = inputs[modality]
+            learned = clean if output.denoise and clean is not None else inputs
+            for key, modality in spec.copies_of(name).items():
+                targets[key] = learned[modality]
                 weights[key] = rows["present"][:, spec.modality_names.index(modality)]
+            for key in set(spec.keys_of(name)) - targets.keys():  # The code's divergence, of every row.
+                weights[key] = tf.ones_like(rows["present"][:, 0])
+                targets[key] = tf.zeros_like(rows["present"][:, :1])
             continue
         if output.kind == "contrastive":
             places = [spec.modality_names.index(modality) for modality in output.modalities]

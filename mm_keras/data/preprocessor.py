@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from mm_keras.checks import listing, message
 from mm_keras.data import transforms
-from mm_keras.spec import AnyOutput
+from mm_keras.spec import LATENT, AnyOutput
 from mm_keras.spec_modalities import Modality
 
 FORMAT = 1
@@ -169,7 +169,7 @@ class Preprocessor:
         16-bit PCM, int16 `(B, S)`; "<output>_samples", the length of each, int32 `(B,)`; and "<output>_rate",
         samples per second, int32 `(B,)`."""
         read = {}
-        for name in names or [name for name, part in self.outputs.items() if part.kind == "speech"]:
+        for name in names or self.of_kind("speech"):
             count = outputs[f"{name}_samples"]
             read[name] = tf.cast(tf.round(outputs[name] * 32767), tf.int16)
             read[f"{name}_samples"] = count
@@ -177,8 +177,17 @@ class Preprocessor:
         return read
 
     def reconstructions(self, outputs):
-        """Returns each reconstruction among the model's outputs, as a person reads it."""
-        return {key: self.readable(key, x) for key, x in outputs.items() if self.reconstructed(key)}
+        """Returns each reconstruction among the model's outputs, as a person reads it, and each code."""
+        codes = [f"{name}_{LATENT}" for name in self.of_kind("autoencoder")]
+        return {
+            key: self.readable(key, x)
+            for key, x in outputs.items()
+            if self.reconstructed(key) or key in codes
+        }
+
+    def of_kind(self, *kinds):
+        """Returns the outputs of these kinds, name -> part, in the order of the spec."""
+        return {name: part for name, part in self.outputs.items() if part.kind in kinds}
 
     def readable(self, key, tensor):
         """Turns a reconstruction into what a person reads: text for token logits, else the tensor."""
@@ -190,9 +199,10 @@ class Preprocessor:
 
     def reconstructed(self, key):
         """Returns the modality that an output key such as `reconstruction_image` reconstructs, or None."""
-        for name, output in self.outputs.items():
-            if output.kind == "autoencoder" and key.startswith(f"{name}_"):
-                return key[len(name) + 1 :]
+        for name, output in self.of_kind("autoencoder").items():
+            modality = key.removeprefix(f"{name}_")
+            if modality != key and modality in output.modalities:
+                return modality
         return None
 
     def save(self, folder):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mm_keras.answering_model import answering_model, caption_decoders, speech_decoders
+from mm_keras.answering_model import answering_model, caption_decoders, latent_codes, speech_decoders
 from mm_keras.evaluation.scores import predicted_classes
 from mm_keras.evaluation.speech_answers import SpeechReader, distortions, outline
 from mm_keras.model import GIVEN, encoded_tensors, modality_inputs
@@ -43,7 +43,7 @@ class Answers:
         return self.true[rows], self.guesses[subset][rows]
 
 
-def collect_answers(model, spec, batches, subsets, see=None):
+def collect_answers(model, spec, batches, subsets, see=None, see_subset=None):
     """Answers each batch with each subset of the modalities; encoders run once.
 
     Args:
@@ -53,6 +53,8 @@ def collect_answers(model, spec, batches, subsets, see=None):
         subsets: list of tuples of modality names, the last one of all of them.
         see: callable or None. Called with the targets, outputs and weights of each batch, whole; the outputs
             are what losses read, of texts and sounds what follows the true tokens and frames.
+        see_subset: callable or None. Called with the subset, the targets, outputs and weights of each batch
+            for each subset; rows that have none of its modalities have a weight of 0.
 
     Returns: dict, classification, regression, caption or speech output -> Answers.
     """
@@ -77,6 +79,9 @@ def collect_answers(model, spec, batches, subsets, see=None):
             for name, part in parts.items():
                 given = outline(said[name][0]) if name in sounds else _read(outputs[name], part)
                 guesses[name][subset].append(given)
+            if see_subset:
+                some = tf.cast(tf.reduce_any(here > 0, axis=1), tf.float32)
+                see_subset(subset, targets, outputs, {key: some * weight for key, weight in weights.items()})
             for name in sounds:
                 apart[name][subset].append(distortions(heard[name], said[name]))
         if see:
@@ -125,9 +130,10 @@ def _read(values, part):
 
 def _cut(model):
     """Parts a model behind its encoders: inputs -> embeddings, and embeddings -> outputs; the latter also to
-    what follows true tokens and frames."""
+    what losses alone read: what follows true tokens and frames, and the divergence of codes."""
     names, sounds = modality_inputs(model.input), speech_decoders(model)
     writers = {**caption_decoders(model), **sounds}
+    learned = [key for key in model.output if key in writers or key in latent_codes(model)]
     between = encoded_tensors(model)
     encoders = _part({name: model.input[name] for name in names}, between)
     ends = [*between.values(), model.input["present"]]
@@ -136,7 +142,7 @@ def _cut(model):
     rest = _part(ends, answers)
     given = [f"{name}{GIVEN}" for name in writers]
     forced = [*ends, *(model.input[name] for name in given)]
-    teacher = _part(forced, {name: model.output[name] for name in writers}) if writers else None
+    teacher = _part(forced, {key: model.output[key] for key in learned}) if learned else None
 
     @tf.function(reduce_retracing=True)
     def encode(batch):

@@ -53,8 +53,9 @@ def evaluate(model, spec, data, split="test"):
         frames after the true ones) and mel_cepstral_distortion of `cepstral_distortions`, of a contrastive
         output what `retrieval_scores` returns (its loss is told among the rows of a batch); `subsets`: for
         each subset such as "audio+image" the accuracy of each classification, the R2 of each regression, the
-        ROUGE-L of each caption output and the mel-cepstral distortion of each speech output, over the rows
-        that have at least one of these modalities; `branches` and `warnings` of `judge_branches`.
+        ROUGE-L of each caption output, the mel-cepstral distortion of each speech output, and of each
+        modality that an autoencoder rebuilds the pixel error, the token accuracy or else the loss, over the
+        rows that have at least one of these modalities; `branches` and `warnings` of `judge_branches`.
     Raises: ValueError, if the split has no rows.
     """
     batches = getattr(data, split, None)
@@ -72,8 +73,19 @@ def evaluate(model, spec, data, split="test"):
             pairs.append((outputs[name].numpy(), targets[name].numpy()[..., 0]))
 
     subsets = subsets_of(spec.modality_names)
-    answers = collect_answers(plain_model(model), spec, batches, subsets, see)
-    return _collect(spec, data, split, meters, answers, matched)
+    copies = [key for name in spec.of_kind("autoencoder") for key in spec.copies_of(name)]
+    rebuilt = {subset: {key: _Meter(heads[key]) for key in copies} for subset in subsets}
+
+    def see_subset(subset, targets, outputs, weights):
+        for key, meter in rebuilt[subset].items():
+            meter.add(targets[key], outputs[key], weights[key])
+
+    answers = collect_answers(plain_model(model), spec, batches, subsets, see, see_subset if copies else None)
+    result = _collect(spec, data, split, meters, answers, matched)
+    for subset, parts in rebuilt.items():
+        scores = {key: meter.told() for key, meter in parts.items()}
+        result["subsets"][subset_name(subset)] = {**result["subsets"].get(subset_name(subset), {}), **scores}
+    return result
 
 
 class _Meter:
@@ -90,6 +102,11 @@ class _Meter:
         self.mean.update_state(self.loss(target, output), sample_weight=known)
         for metric in self.metrics:
             metric.update_state(target, output, sample_weight=known)
+
+    def told(self):
+        """Returns the one number that says how well a subset of the modalities does, None of no rows."""
+        meter = self.metrics[0] if self.metrics else self.mean
+        return float(meter.result()) if float(self.mean.count) else None
 
     def result(self):
         return {"loss": float(self.mean.result()), **{m.name: float(m.result()) for m in self.metrics}}

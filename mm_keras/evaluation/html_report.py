@@ -58,7 +58,10 @@ def _subsets(subsets):
         )
         for subset, scores in subsets.items()
     ]
-    words = "Accuracy; of numbers R2, of texts ROUGE-L, of sounds the mel-cepstral distortion in decibels."
+    words = (
+        "Accuracy; of numbers R2, of texts ROUGE-L, of sounds the mel-cepstral distortion in decibels; "
+        "of what is rebuilt the pixel error, the share of right tokens or the loss."
+    )
     titles = ("Modalities present", *map(escape, names))
     table = make_table(titles, rows, range(1, len(titles)))
     return ["<h2>With each subset of the modalities</h2>", f'<p class="dim">{words}</p>', table]

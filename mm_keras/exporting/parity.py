@@ -11,6 +11,7 @@ from mm_keras.checks import message
 from mm_keras.data.raw import read_raw
 from mm_keras.evaluation import subset_name, subsets_of
 from mm_keras.exporting.child import ExportError, run_child
+from mm_keras.generation import Writer
 from mm_keras.model import embedding_model
 
 ROUNDING = 4  # Units in the last place.
@@ -66,9 +67,10 @@ class Reference:
         }
         if spec.of_kind("caption"):
             self._search(CaptionSearch(model, self.preprocessor))
-        if spec.of_kind("speech"):
-            sounds = _arrays(self.preprocessor.sounds(outputs))
-            self.expected["generate"] = {**self.expected.get("generate", {}), **sounds}
+        writer = Writer(self.preprocessor)
+        if writer:
+            written = _arrays(writer(outputs))
+            self.expected["generate"] = {**self.expected.get("generate", {}), **written}
         embed = embedding_model(answer)
         if embed is not None:
             self.expected["embed"] = _arrays(embed(self.inputs, training=False))
@@ -120,8 +122,12 @@ class Reference:
     def _measure(self, place, key, given, want, differences, equal):
         """Adds the largest difference (relative to the largest value if above 1; of a regression in standard
         deviations of the target), or the equal labels."""
-        if key in self.spec.of_kind("speech"):
+        if key in self.spec.of_kind("speech") or want.dtype == np.int16:
             differences[place] = sounds_apart(given, want)
+            return
+        rebuilt = self.preprocessor.modalities.get(self.preprocessor.reconstructed(key))
+        if want.dtype == object and rebuilt is not None and rebuilt.kind == "image":
+            differences[place] = pictures_apart(given, want)
             return
         if want.dtype.kind in "OSUi":
             equal[place] = float(np.mean(same_texts(given, want)))
@@ -193,6 +199,15 @@ def sounds_apart(given, want):
     """
     given, want = np.asarray(given, "float64"), np.asarray(want, "float64")
     return float(np.sqrt(np.square(given - want).mean() / max(np.square(want).mean(), 1e-12))) / 100
+
+
+def pictures_apart(given, want):
+    """Returns the mean difference between the pixels of two arrays of PNG files, as a share of their range.
+
+    Where a pixel is rounded up in one and down in the other, they are a 255th apart.
+    """
+    given, want = (np.stack([tf.io.decode_png(x).numpy() for x in files]) for files in (given, want))
+    return float(np.abs(given.astype("float64") - want).mean()) / 255
 
 
 def deviations_apart(given, want, variance):

@@ -10,8 +10,8 @@ from mm_keras.model import embedding_model
 
 def write_saved_model(model, spec, preprocessor, folder):
     """Writes a SavedModel with the signatures serving_default, tensors, embed (unless all outputs are
-    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, where it has a caption
-    or speech output, generate, and where it has a caption output, sample.
+    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, where it has a caption,
+    speech or autoencoder output, generate, and where it has a caption output, sample.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
     outputs; a classification's scores are `<output>_scores` beside its label strings, the numbers of a
@@ -19,7 +19,9 @@ def write_saved_model(model, spec, preprocessor, folder):
     `<output>_<modality>`. A caption's text is found greedily, `<output>_score` is its log-probability;
     `generate` gives the texts `(B, K)` of its beams, best first, and `<output>_scores` `(B, K)`; `sample`
     draws as many, by the further inputs seed (int32), temperature and top_p (float32), a number a row each.
-    A sound is 16-bit PCM, int16 `(B, S)`, with `<output>_samples` and `<output>_rate`, int32 `(B,)`.
+    What an autoencoder rebuilds is `<output>_<modality>`: of `reconstruct` pixels, log-mel spectrograms,
+    texts and numbers, and `<output>_latent`, where it has a code of its own; of `generate` what `Writer`
+    gives. A sound is 16-bit PCM, int16 `(B, S)`, with `<output>_samples` and `<output>_rate`, int32 `(B,)`.
     """
     trained, model = model, answering_model(model)
     archive = keras.export.ExportArchive()

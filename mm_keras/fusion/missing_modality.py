@@ -5,20 +5,8 @@ import warnings
 import keras
 from keras import ops
 
-from mm_keras.checks import check_modalities, message
+from mm_keras.checks import check_present, message
 from mm_keras.fusion.shown_steps import ShownSteps
-
-
-def check_present(owner, input_shape):
-    """Checks that "present" has a column for each of the other inputs, and returns their names, sorted."""
-    check_modalities(owner, input_shape, 2)
-    names = sorted(name for name in input_shape if name != "present")
-    present = input_shape.get("present")
-    if present is None or len(present) != 2 or present[1] != len(names):
-        fix = 'Pass {"image": ..., "text": ..., "present": ones of shape (B, 2)}.'
-        expected = f'"present" of shape (B, {len(names)}), one column a modality'
-        raise ValueError(message(owner, expected, f"present.shape={present}", fix))
-    return names
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from mm_keras.checks import check_rates, closest, listing, message
-from mm_keras.fusion.missing_modality import check_present
+from mm_keras.checks import check_present, check_rates, closest, listing, message
 
 
 @keras.saving.register_keras_serializable(package="mm_keras")

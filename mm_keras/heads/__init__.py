@@ -4,7 +4,9 @@ from mm_keras.heads.audio_decoder import AudioDecoder
 from mm_keras.heads.caption_crossentropy import CaptionCrossentropy
 from mm_keras.heads.caption_decoder import CaptionDecoder
 from mm_keras.heads.classifier import Classifier
+from mm_keras.heads.divergence import Divergence
 from mm_keras.heads.image_decoder import ImageDecoder
+from mm_keras.heads.latent import Latent
 from mm_keras.heads.log_mel_error import LogMelError
 from mm_keras.heads.matcher import Matcher
 from mm_keras.heads.mel_error import MelError
@@ -28,7 +30,9 @@ __all__ = [
     "CaptionCrossentropy",
     "CaptionDecoder",
     "Classifier",
+    "Divergence",
     "ImageDecoder",
+    "Latent",
     "LogMelError",
     "Matcher",
     "MelError",

@@ -14,6 +14,8 @@ SETTINGS = [
     {"crop": 0.3},
     *[{key: value} for key, value in FACTORS.items()],
     {"rand_augment": {"layers": 2, "magnitude": 0.5}},
+    {"noise": 0.1},
+    {"mask": {"share": 0.5, "patch": 2}},
 ]
 
 
@@ -44,11 +46,31 @@ def test_each_example_has_its_own_draw_and_the_seed_repeats_it(augment):
     assert (change(images, seed=2, **augment) != changed).any()
 
 
-@pytest.mark.parametrize("augment", [*SETTINGS[:6], {"flip": "both", "crop": 0.2}], ids=str)
+GREY_TOO = [*SETTINGS[:6], {"noise": 0.1}, {"mask": {}}, {"flip": "both", "crop": 0.2}]
+
+
+@pytest.mark.parametrize("augment", GREY_TOO, ids=str)
 def test_grey_images_are_changed_too(augment):
     changed = change(pictures(channels=1), **augment)
     assert changed.shape == (12, 8, 6, 1)
     assert (changed != pictures(channels=1).numpy()).any()
+
+
+def test_noise_has_the_deviation_that_is_asked_for():
+    images = tf.fill([64, 16, 16, 1], tf.constant(128, tf.uint8))
+    apart = change(images, noise=0.05).astype(float) - 128
+    assert abs(apart.mean()) < 0.5 and abs(apart.std() - 0.05 * 255) < 0.5
+
+
+def test_a_mask_hides_whole_patches_of_the_share_that_is_asked_for():
+    images = tf.fill([200, 10, 7, 3], tf.constant(9, tf.uint8))  # The last patches are cut by the edge.
+    hidden = change(images, mask={"share": 0.25, "patch": 4}) == 128
+    assert ((change(images, mask={"share": 0.25, "patch": 4}) == 9) | hidden).all()
+    patches = hidden[:, ::4, ::4, 0]
+    np.testing.assert_array_equal(
+        hidden, np.repeat(np.repeat(patches, 4, 1), 4, 2)[:, :10, :7, None].repeat(3, 3)
+    )
+    assert abs(patches.mean() - 0.25) < 0.03
 
 
 def test_nothing_asked_changes_nothing():

@@ -16,6 +16,7 @@ CASES = {  # name -> arguments, y_true, y_pred
         np.array([[4, 2, 3], [2, 3, 0], [3, 0, 0]]),
         RANDOM.normal(size=(3, 3, 5)),
     ),
+    "Divergence": ({}, np.zeros((3, 1)), RANDOM.uniform(0.1, 2, (3, 1))),
     "LogMelError": ({"log_mel": LOG_MEL}, RANDOM.uniform(-1, 1, (3, 64)), RANDOM.normal(size=(3, 5, 6))),
     "PixelCrossentropy": ({}, *RANDOM.uniform(0, 255, (2, 3, 4, 4, 1))),
     "SpeechLoss": (
