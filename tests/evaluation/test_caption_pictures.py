@@ -35,9 +35,13 @@ def test_one_place_is_no_map():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("pooling", "decoder"), [("none", {"units": 8}), ("flatten", {"kind": "transformer", "units": 8})]
+    ("pooling", "decoder", "names"),
+    [
+        ("none", {"units": 8}, ["caption", "summary"]),
+        ("flatten", {"kind": "transformer", "units": 8, "layers": 1}, ["caption"]),
+    ],
 )
-def test_a_picture_of_each_caption_output_is_drawn(tmp_path, pooling, decoder):
+def test_a_picture_of_each_caption_output_is_drawn(tmp_path, pooling, decoder, names):
     manifest = write_keypad(tmp_path / "keypad", rows=100, empty=0.2, captions=True)
     image = {"kind": "image", "size": [8, 8], "channels": 1, "encoder": {"filters": [4], "units": 4}}
     image["encoder"]["pooling"] = pooling
@@ -45,17 +49,20 @@ def test_a_picture_of_each_caption_output_is_drawn(tmp_path, pooling, decoder):
         {
             "name": "keypad",
             "data": {"manifest": str(manifest), "split": "split"},
-            "modalities": {"image": image, "note": {"kind": "text"}},
+            "modalities": {
+                "image": image,
+                "note": {"kind": "text", "encoder": {"kind": "cnn", "windows": [2]}},
+            },
             "outputs": {
                 name: {"kind": "caption", "separator": "|", "length": 12, "decoder": decoder}
-                for name in ("caption", "summary")
+                for name in names
             },
             "training": {"strategy": "none", "precision": "float32"},
         }
     )
     data = make_datasets(spec)
     paths = draw_captions(build_model(spec, data), spec, data, "train", tmp_path)
-    assert [path.name for path in paths] == ["captions_caption.png", "captions_summary.png"]
+    assert [path.name for path in paths] == [f"captions_{name}.png" for name in names]
     wide, high = Image.open(paths[0]).size
     assert high > 300 and (wide > high if pooling == "none" else wide < high)  # A square for each token.
 
