@@ -43,3 +43,6 @@ def test_every_task_has_a_spec_and_a_line_in_the_table(benchmark, tmp_path):
         assert benchmark.task_spec(name, tmp_path / "manifest.csv", 3, 2).training.seed == 3
     run = {"seed": 7, "right": 0.98, "epochs": 2, "parameters": 5000, "fit_seconds": 1.0}
     assert "| tones | 2 | 1 | 98.0 % |  | 5,000 | 1 |" in benchmark.make_table({"models": {"tones": [run]}})
+    assert "| imagine | 2 | 1 | 98.0 % | 99.0 % |" in benchmark.make_table(
+        {"models": {"imagine": [{**run, "as_read": 0.99}]}}
+    )
