@@ -52,7 +52,11 @@ def predict(
 def generate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A run folder or a SavedModel's folder.", show_default=False),
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder or a SavedModel's folder; for all but captions also a .tflite file.",
+            show_default=False,
+        ),
     ],
     arguments: Arguments = None,
     to: Annotated[

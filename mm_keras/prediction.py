@@ -75,7 +75,7 @@ class Predictor:
 
         Args:
             cells, root, batch_size: as of `predict`.
-            to: list of str or None. What is written, among `writable`; None is all of it.
+            to: list of str or None. What is written, among the names of `writable`; None is all of it.
             sample: bool. Draw texts, in place of a beam search, and make nothing else.
             seed: int >= 0. Of the drawing; each row has a seed of its own, `seed` and those after it.
             temperature: float > 0. Of the drawing: below 1 what is likely becomes likelier.
@@ -101,48 +101,47 @@ class Predictor:
             return write({**raw, **(drawn if sample else {})})
 
         parts = self._ask(ask, cells, root, batch_size)
-        writable = self.writable
-        keys = [key for name in (to or writable) for key in writable[name] if key in parts[0]]
-        answers = {key: np.concatenate([part[key] for part in parts]) for key in sorted(set(keys))}
-        return {key: x if key in self._images else _strings(x) for key, x in answers.items()}
+        writable = self.writable(sample)
+        keys = {key for name in (to or writable) for key in writable[name]} & parts[0].keys()
+        answers = {key: np.concatenate([part[key] for part in parts]) for key in sorted(keys)}
+        return {key: x if self._is_image(key) else _strings(x) for key, x in answers.items()}
 
-    @property
-    def writable(self):
-        """What `generate` can write: name of a caption or speech output, or of a modality that an autoencoder
-        rebuilds -> the keys of its answers."""
+    def writable(self, sample=False):
+        """Returns what `generate` can write: name of a caption or speech output, or of a modality that an
+        autoencoder rebuilds -> the keys of its answers. A TFLite file writes no captions here."""
         names = {}
         for name, part in self.preprocessor.outputs.items():
-            if part.kind == "caption":
+            if part.kind == "caption" and self.kind != "tflite":
                 names[name] = [name, f"{name}_scores"]
-            elif part.kind == "speech":
+            elif part.kind == "speech" and not sample:
                 names[name] = sound_keys(name)
-            elif part.kind == "autoencoder":
+            elif part.kind == "autoencoder" and not sample:
                 for modality in part.modalities:
                     names.setdefault(modality, []).extend(sound_keys(f"{name}_{modality}"))
         return names
 
-    @property
-    def _images(self):
-        """Keys of the files among the answers of `generate`, which are no texts."""
-        rebuilt = {
-            key: self.preprocessor.reconstructed(key) for keys in self.writable.values() for key in keys
-        }
-        modalities = self.preprocessor.modalities
-        return {key for key, name in rebuilt.items() if name and modalities[name].kind == "image"}
+    def _is_image(self, key):
+        """Tells whether an answer of `generate` is a file, and no text."""
+        modality = self.preprocessor.modalities.get(self.preprocessor.reconstructed(key))
+        return modality is not None and modality.kind == "image"
 
     def check_generation(self, to=None, sample=False, seed=0, temperature=1.0, top_p=0.9):
         """Raises the PredictionError of `generate` that no row can help."""
-        if self._write is None:
+        greedy = self.kind == "tflite" and self.preprocessor.of_kind("caption")
+        if self._write is None or (greedy and to is None):
             fix = "`predict` gives its answers; a TFLite file's captions are found greedily."
+            if self._write is not None:
+                fix += f" What else it writes has the names {listing(self.writable())}: give them as `to`."
             expected = "a run or a SavedModel with a caption, speech or autoencoder output"
             raise PredictionError(message("generate", expected, f"{self.path} ({self.kind})", fix))
         if sample and "sample" not in self._write:
             fix = "Leave `sample` out: of the same row there is one answer."
             raise PredictionError(message("generate", "a caption output to draw from", f"{self.path}", fix))
-        for name in to or ():
-            if name not in self.writable:
-                fix = f"{closest(name, self.writable)}Name what the model writes."
-                raise PredictionError(message("to", listing(self.writable), f"{name!r}", fix))
+        names = self.writable(sample)
+        for name in to or ([""] if to is not None else ()):
+            if name not in names:
+                fix = f"{closest(name, names)}Name what the model writes."
+                raise PredictionError(message("to", listing(names), f"{name!r}", fix))
         if not (temperature > 0 and 0 < top_p <= 1 and 0 <= seed < 2**31):
             received = f"temperature={temperature}, top_p={top_p}, seed={seed}"
             expected = "temperature > 0, top_p in (0, 1] and a seed of at least 0"
@@ -294,7 +293,7 @@ def _load_tflite(path):
         return preprocessor.answers(run(raw))
 
     writer, write = Writer(preprocessor), None
-    if writer and not preprocessor.of_kind("caption"):
+    if writer:
         write = {"generate": lambda raw: writer(run(raw))}
     return Predictor("tflite", path, preprocessor, answer, write)
 

@@ -293,7 +293,7 @@ def test_beside_a_classification_and_a_balance_it_trains_with_plain_keras(table,
 def test_what_cannot_write_several_texts_says_so(trained, exported):
     cells = {"note": ["it is red"]}
     with pytest.raises(
-        PredictionError, match="a run or a SavedModel with a caption or speech output.*tflite"
+        PredictionError, match="a run or a SavedModel with a caption, speech or autoencoder output.*tflite"
     ):
         load_predictor(exported["tflite"]["path"]).generate(cells)
     predictor = load_predictor(trained[0].folder)

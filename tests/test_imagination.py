@@ -18,12 +18,13 @@ from mm_keras.cli import app
 from mm_keras.console_evaluation import show_evaluation
 from mm_keras.data.manifest import load_manifest
 from mm_keras.data.pipeline import make_datasets
+from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.table import ManifestError
 from mm_keras.evaluation import draw_rebuilt, evaluate, write_page, write_report
 from mm_keras.exporting import export
 from mm_keras.generated_files import write_files
 from mm_keras.imputation import impute
-from mm_keras.prediction import Generator, PredictionError, load_predictor
+from mm_keras.prediction import Generator, PredictionError, Predictor, load_predictor
 from mm_keras.spec_file import SpecError
 from mm_keras.spec_modalities import ImageModality
 from mm_keras.training import train
@@ -225,8 +226,25 @@ def test_a_name_that_is_not_written_is_refused(imagining):
     with pytest.raises(PredictionError, match="image") as error:
         predictor.generate({"text": ["blau"]}, to=["imge"])
     assert "Did you mean `image`" in str(error.value)
+    with pytest.raises(PredictionError, match="`to` expects"):
+        predictor.generate({"text": ["blau"]}, to=[])
     with pytest.raises(PredictionError, match="draw"):
         Generator(predictor, sample=True)
+
+
+def test_a_tflite_file_that_has_captions_too_makes_what_is_named():
+    outputs = {"copy": {"kind": "autoencoder"}, "caption": {"kind": "caption"}}
+    spec = tiny_spec("manifest.csv", modalities=("numbers",), outputs=outputs)
+    words = {"caption": ["[PAD]", "[UNK]", "[START]", "[END]", "[MASK]", "a"]}
+    fitted = Preprocessor(spec.modalities, spec.outputs, words, {}, {})
+    write = {"generate": lambda raw: {"copy_numbers": np.ones((2, 2), "float32")}}
+    predictor = Predictor("tflite", "model.tflite", fitted, None, write)
+    cells = {"numbers": [[1.0, 2.0], [3.0, np.nan]]}
+    with pytest.raises(PredictionError, match=r"names `numbers`: give them as `to`"):
+        predictor.generate(cells)
+    with pytest.raises(PredictionError, match="`to` expects `numbers`"):
+        predictor.generate(cells, to=["caption"])
+    np.testing.assert_array_equal(predictor.generate(cells, to=["numbers"])["copy_numbers"], np.ones((2, 2)))
 
 
 def test_files_are_written_of_one_example_and_of_rows(imagining, colours, tmp_path):
