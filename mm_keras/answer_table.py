@@ -44,7 +44,7 @@ def columns_of(preprocessor, answers):
             for key in [title for title in part.titles(name) if title in answers]:
                 columns[key] = lambda row, v=answers[key]: [shortest(value) for value in v[row]]
     for key, values in answers.items():
-        modality = preprocessor.modalities.get(preprocessor.reconstructed(key) or "")
+        modality = preprocessor.rebuilt(key)
         if modality is None:
             continue
         if modality.kind == "text" or values.dtype == object:  # The latter are the paths of files.

@@ -98,7 +98,12 @@ def read_example(options, preprocessor, command="predict"):
         if value.strip():
             cells[name] = [_read_cell(name, modalities[name], value)]
     if not cells:
-        fix = f"Give at least one of {listing(f'--{name}' for name in modalities)}, or a manifest."
+        options = listing(f"--{name}" for name in modalities)
+        if command == "retrieve":  # Which has a manifest to look in.
+            raise ValueError(
+                message(command, "an example to look for", "none", f"Give at least one of {options}.")
+            )
+        fix = f"Give at least one of {options}, or a manifest."
         raise ValueError(message(command, "an example or a manifest", "neither", fix))
     return cells
 

@@ -156,7 +156,8 @@ def _answer(command, model, arguments, output, settings, show, folder=None):
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
         from mm_keras.generated_files import write_files
-        from mm_keras.prediction import Generator, load_predictor
+        from mm_keras.generation import Generator
+        from mm_keras.prediction import load_predictor
 
         predictor = load_predictor(model)
         predictor = predictor if settings is None else Generator(predictor, **settings)

@@ -55,7 +55,7 @@ def show_written(out, answers, preprocessor):
             heard, path = f"  {_seconds(answers, name)[0]:.3g} s", str(answers[name][0])
             out.print(Text.assemble((f"{name}: ", "bold"), (path, "bold green"), (heard, "dim")))
     for key, values in answers.items():
-        modality = preprocessor.modalities.get(preprocessor.reconstructed(key))
+        modality = preprocessor.rebuilt(key)
         if modality is not None:
             numbers = ", ".join(f"{x:.6g}" for x in values[0]) if modality.kind == "numbers" else None
             out.print(
@@ -85,6 +85,10 @@ def show_answers(out, part, preprocessor, count):
     sounds = [name for name in preprocessor.of_kind("speech") if name in part.answers]
     texts += [name for name in sounds if part.answers[name].dtype == object]  # Paths of files.
     numbers = dict(_numbers(part.answers, preprocessor))
+    for key, values in part.answers.items():
+        modality = preprocessor.rebuilt(key)
+        if modality is not None and modality.kind == "numbers":
+            numbers |= {f"{key}:{column}": values[:, i] for i, column in enumerate(modality.columns)}
     numbers |= {f"{name} s": _seconds(part.answers, name) for name in sounds}
     table = make_table(*titles, *numbers, *[f"{key}<" for key in texts])
     several = {key for key in texts if part.answers[key].ndim > 1}  # Of which the best is shown.

@@ -71,7 +71,7 @@ class Writer:
     def __call__(self, outputs):
         written = self.preprocessor.sounds(outputs) if self.preprocessor.of_kind("speech") else {}
         for key, x in outputs.items():
-            modality = self.preprocessor.modalities.get(self.preprocessor.reconstructed(key))
+            modality = self.preprocessor.rebuilt(key)
             if modality is None:
                 continue
             if modality.kind == "image":
@@ -87,6 +87,25 @@ class Writer:
         rows = tf.shape(samples)[0]
         lengths = {"samples": modality.samples, "rate": modality.rate}
         return {key: samples, **{f"{key}_{part}": tf.fill([rows], n) for part, n in lengths.items()}}
+
+
+class Generator:
+    """Asks a `Predictor` to `generate` where it is asked to predict.
+
+    Args:
+        predictor: Predictor.
+        settings: as of `Predictor.generate`.
+
+    Raises: PredictionError, as `Predictor.generate`.
+    """
+
+    def __init__(self, predictor, **settings):
+        self._predictor, self._settings = predictor, settings
+        predictor.check_generation(**self._settings)
+        self.preprocessor = predictor.preprocessor
+
+    def predict(self, cells):
+        return self._predictor.generate(cells, **self._settings)
 
 
 def _vocoder(modality):

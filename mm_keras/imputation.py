@@ -10,8 +10,10 @@ import numpy as np
 from mm_keras.answer_table import shortest
 from mm_keras.answers import predict_rows, read_rows
 from mm_keras.checks import message
+from mm_keras.data.cells import columns_of
 from mm_keras.generated_files import SUFFIXES, write_file
-from mm_keras.prediction import Generator, PredictionError
+from mm_keras.generation import Generator
+from mm_keras.prediction import PredictionError
 
 MARK = "imputed"
 
@@ -41,16 +43,16 @@ def impute(predictor, manifest, output, progress=None):
     rows = read_rows(predictor, manifest)
     files = output.with_suffix("")
     _check(rows, manifest, output, files)
-    table = rows.table.copy()
-    marks = np.full(len(table), "", object)
+    modalities = {name: predictor.preprocessor.modalities[name] for name in rebuilt}
+    columns = _columns(rows, modalities.values())
+    marks = np.full(len(rows.lines), "", object)
     with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as aside:
         draft, done = Path(aside) / files.name, 0
         for part in predict_rows(generator, rows, progress=progress):
             here, done = np.arange(done, done + len(part.lines)), done + len(part.lines)
             for name, key in rebuilt.items():
-                modality = predictor.preprocessor.modalities[name]
-                _fill(table, marks, rows, modality, name, here, part.answers, key, draft)
-        table[MARK] = marks
+                _fill(columns, marks, rows, modalities[name], name, here, part.answers, key, draft)
+        table = rows.table.assign(**columns, **{MARK: marks})
         table.to_csv(Path(aside) / output.name, index=False, lineterminator="\n")
         made = draft.is_dir()
         if made:
@@ -60,7 +62,7 @@ def impute(predictor, manifest, output, progress=None):
     return {
         "manifest": str(output),
         "folder": str(files) if made else None,
-        "rows": len(table),
+        "rows": len(rows.lines),
         "made": {name: counts[name] for name in sorted(rebuilt)},
     }
 
@@ -94,26 +96,28 @@ def _rebuilt(predictor):
     return rebuilt
 
 
-def _fill(table, marks, rows, modality, name, here, answers, key, folder):
+def _columns(rows, modalities):
+    """Returns the columns of modalities, name -> array of cells, "" in those that the table lacks."""
+    names = [name for modality in modalities for name in columns_of(modality)]
+    empty = [""] * len(rows.lines)
+    return {name: np.array(rows.table.get(name, empty), object) for name in names}
+
+
+def _fill(columns, marks, rows, modality, name, here, answers, key, folder):
     """Fills in a modality of the rows `here` from the answers to them."""
-    columns = modality.columns if modality.kind == "numbers" else [modality.column]
-    for column in columns:
-        if column not in table:
-            table[column] = ""
-    at = [table.columns.get_loc(column) for column in columns]
+    names = columns_of(modality)
     for place, row in enumerate(here):
         if modality.kind == "numbers":
-            lacking = np.flatnonzero(np.isnan(rows.cells[name][row]))
-            for index in lacking:
-                table.iat[row, at[index]] = f"{shortest(answers[key][place][index])}"
-            filled = len(lacking) > 0
+            made = {}
+            for index in np.flatnonzero(np.isnan(rows.cells[name][row])):
+                made[names[index]] = str(shortest(answers[key][place][index]))
+        elif rows.cells[name][row]:
+            continue
         else:
-            if rows.cells[name][row]:
-                continue
-            cell = _make(modality.kind, name, rows.lines[row], answers, key, place, folder)
-            table.iat[row, at[0]] = cell
-            filled = bool(cell)
-        if filled:
+            made = {names[0]: _make(modality.kind, name, rows.lines[row], answers, key, place, folder)}
+        for column, cell in made.items():
+            columns[column][row] = cell
+        if any(made.values()):
             marks[row] = f"{marks[row]}|{name}" if marks[row] else name
 
 

@@ -66,7 +66,7 @@ def make_latent(spec, name, dtype="float32"):
         return None
     # Of one expert, the fused embedding, the mixture is itself.
     experts = "product" if getattr(latent, "experts", None) == "product" else "mixture"
-    settings = {"variational": latent.kind == "variational", "seed": spec.training.seed, "dtype": dtype}
+    settings = {"variational": latent.kind == "variational", "seed": spec.training.seed + 1, "dtype": dtype}
     return Latent(latent.units, experts, **settings, name=latent_key(name))
 
 

@@ -75,7 +75,8 @@ class Predictor:
 
         Args:
             cells, root, batch_size: as of `predict`.
-            to: list of str or None. What is written, among the names of `writable`; None is all of it.
+            to: list of str or None. What is given of all that is written, among the names of `writable`; None
+                is all of it.
             sample: bool. Draw texts, in place of a beam search, and make nothing else.
             seed: int >= 0. Of the drawing; each row has a seed of its own, `seed` and those after it.
             temperature: float > 0. Of the drawing: below 1 what is likely becomes likelier.
@@ -102,6 +103,10 @@ class Predictor:
 
         parts = self._ask(ask, cells, root, batch_size)
         writable = self.writable(sample)
+        lost = [name for name in to or () if not set(writable[name]) & parts[0].keys()]
+        if lost:
+            fix = "It was exported by an earlier version: export the run again."
+            raise PredictionError(message("generate", listing(lost), f"{sorted(parts[0])}", fix))
         keys = {key for name in (to or writable) for key in writable[name]} & parts[0].keys()
         answers = {key: np.concatenate([part[key] for part in parts]) for key in sorted(keys)}
         return {key: x if self._is_image(key) else _strings(x) for key, x in answers.items()}
@@ -122,7 +127,7 @@ class Predictor:
 
     def _is_image(self, key):
         """Tells whether an answer of `generate` is a file, and no text."""
-        modality = self.preprocessor.modalities.get(self.preprocessor.reconstructed(key))
+        modality = self.preprocessor.rebuilt(key)
         return modality is not None and modality.kind == "image"
 
     def check_generation(self, to=None, sample=False, seed=0, temperature=1.0, top_p=0.9):
@@ -132,7 +137,7 @@ class Predictor:
             fix = "`predict` gives its answers; a TFLite file's captions are found greedily."
             if self._write is not None:
                 fix += f" What else it writes has the names {listing(self.writable())}: give them as `to`."
-            expected = "a run or a SavedModel with a caption, speech or autoencoder output"
+            expected = "a caption output of a run or a SavedModel, or a speech or autoencoder output"
             raise PredictionError(message("generate", expected, f"{self.path} ({self.kind})", fix))
         if sample and "sample" not in self._write:
             fix = "Leave `sample` out: of the same row there is one answer."
@@ -187,26 +192,7 @@ class Predictor:
     def _rooted(self, name, column, root):
         if root is None or self.preprocessor.modalities[name].kind not in ("image", "audio", "features"):
             return column
-        return [str(Path(root) / cell) if cell else "" for cell in column]
-
-
-class Generator:
-    """Asks a `Predictor` to `generate` where it is asked to predict.
-
-    Args:
-        predictor: Predictor.
-        settings: as of `Predictor.generate`.
-
-    Raises: PredictionError, as `Predictor.generate`.
-    """
-
-    def __init__(self, predictor, **settings):
-        self._predictor, self._settings = predictor, settings
-        predictor.check_generation(**self._settings)
-        self.preprocessor = predictor.preprocessor
-
-    def predict(self, cells):
-        return self._predictor.generate(cells, **self._settings)
+        return [str(Path(root) / cell) if cell and not isinstance(cell, bytes) else cell for cell in column]
 
 
 def load_predictor(path):

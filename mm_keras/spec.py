@@ -111,8 +111,15 @@ class Spec(Part):
             if name in self.modalities and name in self.outputs:
                 fix = "Rename one of them; `column:` still names the column."
                 raise Conflict(("outputs", name), "a name that no modality has", f"`{name}`", fix)
+        written = {}
         for name, output in self.outputs.items():
             for key in self._written_beside(name):
+                if key in written:
+                    expected = f"answers of other names than those of `{written[key]}`"
+                    raise Conflict(
+                        ("outputs", name), expected, f"`{key}` twice", "Rename an output or a modality."
+                    )
+                written[key] = name
                 if key in self.outputs or (key in self.modalities and output.kind == "autoencoder"):
                     expected = f"no modality or other output named `{key}`: it writes its own result there"
                     raise Conflict(("outputs", name), expected, f"`{key}`", "Rename one of them.")
@@ -128,7 +135,8 @@ class Spec(Part):
         if self.outputs[name].kind == "contrastive":
             return self.outputs[name].titles(name)
         if self.outputs[name].kind == "autoencoder":
-            beside = [f"{key}_{part}" for key in self.copies_of(name) for part in ("samples", "rate")]
+            sounds = [key for key, m in self.copies_of(name).items() if self.modalities[m].kind == "audio"]
+            beside = [f"{key}_{part}" for key in sounds for part in ("samples", "rate")]
             return [*self.copies_of(name), f"{name}_{LATENT}", *beside]
         return []
 
@@ -178,10 +186,16 @@ class Spec(Part):
         if output.latent.kind != "joint" and LATENT in output.modalities:
             expected = f"no modality named `{LATENT}`: the code is answered as `{name}_{LATENT}`"
             raise Conflict(("outputs", name, "modalities"), expected, f"`{LATENT}`", "Rename the modality.")
+        for modality in output.modalities:
+            encoder = self.modalities[modality].encoder
+            if self.modalities[modality].kind == "audio" and encoder.hop > encoder.window:
+                path = ("modalities", modality, "encoder", "hop")
+                expected = f"at most `window` ({encoder.window}), as `{name}` makes sounds of its windows"
+                raise Conflict(path, expected, f"{encoder.hop}", "Shorten it, such as to half of the window.")
         if not output.denoise:
             return
         path = ("outputs", name, "denoise")
-        if not any(getattr(modality, "augment", None) for modality in self.modalities.values()):
+        if not any(_changes(modality) for modality in self.modalities.values()):
             fix = "Such as `augment: {mask: {share: 0.5}}` of an image, or take `denoise` out."
             raise Conflict(path, "a modality with `augment`, whose changes are undone", "none", fix)
         if self.training.mixup:
@@ -251,3 +265,10 @@ class Spec(Part):
         """What is read from cells, name -> part: every modality, and the sounds of outputs, whose answers are
         files."""
         return {**self.modalities, **{name: part.sound for name, part in self.of_kind("speech").items()}}
+
+
+def _changes(modality):
+    """Tells whether training reads a modality otherwise than it stands in the files."""
+    augment = getattr(modality, "augment", None)
+    values = augment.model_dump(exclude={"masks"}).values() if augment else ()
+    return any(value and value != "none" for value in values)

@@ -100,7 +100,8 @@ class AudioModality(Column):
         if self.encoder.kind != "waveform":
             return self.encoder
         usual = ConvRecurrentEncoder()
-        return usual.model_copy(update={"window": min(usual.window, self.seconds)})
+        window = min(usual.window, self.seconds)
+        return usual.model_copy(update={"window": window, "hop": min(usual.hop, window)})
 
     @property
     def margin(self):

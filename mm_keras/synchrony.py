@@ -54,7 +54,6 @@ def synchronise(predictor, frames, sound, fps=None, most=2.0, hop=0.02, anchor="
     seen = _answer(predictor, image, map(str, paths), f"{name}_{image}", progress)
     windows = (_window(samples, rate, step * hop, width) for step in steps)
     heard = _answer(predictor, audio, windows, f"{name}_{audio}", progress)
-    alike = seen @ heard.T  # (frames, windows)
     begin = times - ANCHORS[anchor] * width  # Of the window that belongs to each frame, at offset 0.
     reach = int(np.floor(most / hop + 1e-9))
     curve = []
@@ -62,7 +61,7 @@ def synchronise(predictor, frames, sound, fps=None, most=2.0, hop=0.02, anchor="
         place = (begin + shift * hop) / hop
         inside = (place >= 0) & (place <= len(steps) - 1)
         if inside.mean() >= LEAST_SHARE:
-            scores = _between(alike[inside], place[inside])
+            scores = np.sum(seen[inside] * _between(heard, place[inside]), axis=1)
             curve.append([round(shift * hop, 6), float(scores.mean())])
     if not curve:
         lasts = f"{len(samples) / rate:.2f} s of sound, frames from {times.min():.2f} to {times.max():.2f} s"
@@ -179,9 +178,9 @@ def _joining(predictor, wanted):
 
 
 def _read_sound(path):
-    """Returns (int16 samples `(S, channels)`, rate)."""
+    """Returns (float32 samples `(S, channels)` in -1 to 1, rate)."""
     try:
-        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         fix = "Give a WAV, FLAC, OGG or MP3 file."
         raise ValueError(message("sound", "a file of sound", f"{path}: {error}", fix)) from error
@@ -194,9 +193,8 @@ def _window(samples, rate, start, seconds):
     """Returns a part of a sound as a WAV file, which the model reads like those it was trained on."""
     first = round(start * rate)
     file = io.BytesIO()
-    soundfile.write(
-        file, samples[first : first + round(seconds * rate)], rate, subtype="PCM_16", format="WAV"
-    )
+    part = samples[first : first + round(seconds * rate)]
+    soundfile.write(file, part, rate, subtype="FLOAT", format="WAV")
     return file.getvalue()
 
 
@@ -219,9 +217,9 @@ def _answer(predictor, modality, cells, key, progress):
     return np.concatenate(vectors)
 
 
-def _between(alike, place):
-    """Returns what stands in each row at a place between two columns."""
+def _between(vectors, place):
+    """Returns the vectors at places between two of them."""
     low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, alike.shape[1] - 1)
-    share, rows = place - low, np.arange(len(place))
-    return (1 - share) * alike[rows, low] + share * alike[rows, high]
+    high = np.minimum(low + 1, len(vectors) - 1)
+    share = (place - low)[:, None]
+    return (1 - share) * vectors[low] + share * vectors[high]

@@ -34,7 +34,7 @@ class FakePredictor:
             modalities=dict(sorted(SPEC.modalities.items())),
             labels={"label": list(labels)},
             outputs=SPEC.outputs,
-            reconstructed=lambda key: "note" if key == "again_note" else None,
+            rebuilt=lambda key: SPEC.modalities["note"] if key == "again_note" else None,
         )
         self.asked = []
 
@@ -228,9 +228,7 @@ def test_rebuilt_numbers_have_a_column_each():
 def test_numbers_of_a_regression_have_a_column_each_in_the_digits_that_float32_has():
     outputs = {"price": {"kind": "regression"}, "place": {"kind": "regression", "columns": ["north", "east"]}}
     spec = make_spec({**SPEC.model_dump(exclude_none=True), "outputs": outputs})
-    preprocessor = SimpleNamespace(
-        modalities={}, labels={}, outputs=spec.outputs, reconstructed=lambda key: None
-    )
+    preprocessor = SimpleNamespace(modalities={}, labels={}, outputs=spec.outputs, rebuilt=lambda key: None)
     given = {"price": np.float32([[0.1], [1e-9]]), "place": np.float32([[1998.3712, -2], [3, 4]])}
     assert list(answer_table.records(answers.Answers(given), preprocessor)) == [
         {"price": 0.1, "place:north": 1998.3712, "place:east": -2.0},

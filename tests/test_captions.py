@@ -18,8 +18,9 @@ from mm_keras.console_evaluation import show_evaluation
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.evaluation import evaluate
 from mm_keras.exporting import ExportError, export, parity
+from mm_keras.generation import Generator
 from mm_keras.model import build_model
-from mm_keras.prediction import Generator, PredictionError, load_predictor
+from mm_keras.prediction import PredictionError, load_predictor
 from mm_keras.spec_file import SpecError, make_spec
 from mm_keras.training import build_for_fit, compile_arguments, train
 
@@ -293,7 +294,7 @@ def test_beside_a_classification_and_a_balance_it_trains_with_plain_keras(table,
 def test_what_cannot_write_several_texts_says_so(trained, exported):
     cells = {"note": ["it is red"]}
     with pytest.raises(
-        PredictionError, match="a run or a SavedModel with a caption, speech or autoencoder output.*tflite"
+        PredictionError, match="a caption output of a run or a SavedModel, or a speech.*tflite"
     ):
         load_predictor(exported["tflite"]["path"]).generate(cells)
     predictor = load_predictor(trained[0].folder)

@@ -41,6 +41,7 @@ class FakePredictor:
             outputs=spec.outputs,
             labels={"label": list(LABELS)},
             reconstructed=lambda key: None,
+            rebuilt=lambda key: None,
             of_kind=lambda *kinds: {name: part for name, part in spec.outputs.items() if part.kind in kinds},
         )
 

@@ -23,8 +23,9 @@ from mm_keras.data.table import ManifestError
 from mm_keras.evaluation import draw_rebuilt, evaluate, write_page, write_report
 from mm_keras.exporting import export
 from mm_keras.generated_files import write_files
+from mm_keras.generation import Generator
 from mm_keras.imputation import impute
-from mm_keras.prediction import Generator, PredictionError, Predictor, load_predictor
+from mm_keras.prediction import PredictionError, Predictor, load_predictor
 from mm_keras.spec_file import SpecError
 from mm_keras.spec_modalities import ImageModality
 from mm_keras.training import train
@@ -232,6 +233,40 @@ def test_a_name_that_is_not_written_is_refused(imagining):
         Generator(predictor, sample=True)
 
 
+def test_features_and_numbers_are_filled_in_even_where_the_table_lacks_their_column(tmp_path):
+    spec = tiny_spec(
+        "m.csv", modalities=("numbers", "text", "vec"), outputs={"copy": {"kind": "autoencoder"}}
+    )
+    vectors = np.arange(18, dtype="float32").reshape(3, 6)
+    made = {"copy_vec": vectors, "copy_numbers": np.float32([[0.1, 7], [0.2, 8], [0.3, 9]])}
+    made["copy_text"] = np.array([b"one", b"", b"three"], object)
+    words = {"text": ["[PAD]", "[UNK]", "[START]", "[END]", "[MASK]", "a"]}
+    fitted = Preprocessor(spec.modalities, spec.outputs, words, {}, {})
+    predictor = Predictor("tflite", "model.tflite", fitted, None, {"generate": lambda raw: made})
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,text,other\n1.5,,x,p\n,,y,q\n2,3,,\n", encoding="utf-8")
+    result = impute(predictor, table, tmp_path / "full.csv")
+    after = pd.read_csv(result["manifest"], dtype=str, keep_default_na=False)
+    assert list(after.columns) == ["a", "b", "text", "other", "vec", "imputed"]
+    assert after[["a", "b", "text", "other"]].to_numpy().tolist() == [
+        ["1.5", "7.0", "x", "p"], ["0.2", "8.0", "y", "q"], ["2", "3", "three", ""],
+    ]  # fmt: skip
+    assert list(after["imputed"]) == ["numbers|vec", "numbers|vec", "text|vec"]
+    assert list(after["vec"]) == [f"full/vec/{line}.npy" for line in (2, 3, 4)]
+    np.testing.assert_array_equal(np.load(tmp_path / after["vec"][1]), vectors[1])
+    assert result["made"] == {"numbers": 2, "text": 1, "vec": 3}
+
+
+def test_an_export_of_an_earlier_version_is_named(tmp_path):
+    spec = tiny_spec("m.csv", modalities=("numbers",), outputs={"copy": {"kind": "autoencoder"}})
+    fitted = Preprocessor(spec.modalities, spec.outputs, {}, {}, {})
+    predictor = Predictor(
+        "saved_model", "old", fitted, None, {"generate": lambda raw: {"caption": np.ones(1)}}
+    )
+    with pytest.raises(PredictionError, match="export the run again"):
+        predictor.generate({"numbers": [[1.0, 2.0]]}, to=["numbers"])
+
+
 def test_a_tflite_file_that_has_captions_too_makes_what_is_named():
     outputs = {"copy": {"kind": "autoencoder"}, "caption": {"kind": "caption"}}
     spec = tiny_spec("manifest.csv", modalities=("numbers",), outputs=outputs)
@@ -345,6 +380,6 @@ def test_the_command_line_writes_and_fills_in(imagining, colours, tmp_path):
     assert result.exit_code == 0 and "copy_image.png" in result.output and "copy_numbers: " in result.output
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["copy_image.png"]
     result = invoke(app, ["generate", str(run), "--text", "a blau one", "--to", "sound"])
-    assert result.exit_code == 2
+    assert result.exit_code == 2 and "`to` expects" in result.stderr
     result = invoke(app, ["impute", str(run), str(colours), str(colours.with_name("shown.csv"))])
     assert result.exit_code == 0 and "shown.csv" in result.output and "image" in result.output

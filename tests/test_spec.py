@@ -132,3 +132,58 @@ def test_bucketing_excludes_sequences_that_are_rebuilt(rebuilt):
         spec_with(**parts, outputs={"copy": {"kind": "autoencoder"}})
     copy = {"kind": "autoencoder", "modalities": sorted(others)}
     assert spec_with(**parts, outputs={"copy": copy}).input.bucketing
+
+
+HEART = {"heart": {"kind": "audio"}, "heart_rate": {"kind": "numbers"}}
+LATENT = {"kind": "variational"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"modalities": HEART, "outputs": {"copy": {"kind": "autoencoder"}}}, "`copy_heart_rate` twice"),
+        (
+            {
+                "modalities": {"latent": {"kind": "numbers"}},
+                "outputs": {"copy": {"kind": "autoencoder", "latent": LATENT}},
+            },
+            "no modality named `latent`",
+        ),
+        (
+            {
+                "modalities": {"sound": {"kind": "audio", "encoder": {"window": 0.02, "hop": 0.03}}},
+                "outputs": {"copy": {"kind": "autoencoder"}},
+            },
+            "at most `window`",
+        ),
+        (
+            {
+                "modalities": {"image": {"kind": "image", "augment": {}}},
+                "outputs": {"copy": {"kind": "autoencoder", "denoise": True}},
+            },
+            "a modality with `augment`",
+        ),
+        (
+            {
+                "modalities": {"image": {"kind": "image", "augment": {"noise": 0.1}}},
+                "outputs": {"copy": {"kind": "autoencoder", "denoise": True}},
+                "training": {"mixup": 0.2},
+            },
+            "false where `training.mixup`",
+        ),
+    ],
+)
+def test_autoencoders_that_could_not_answer_or_learn_are_refused(parts, words):
+    with pytest.raises(ValidationError) as caught:
+        spec_with(**parts)
+    assert words in str(caught.value)
+
+
+def test_a_code_has_an_output_of_its_own_where_it_costs_something():
+    kinds = {"joint": {}, "separate": {"kind": "separate"}, "variational": LATENT}
+    keys = {
+        name: spec_with(outputs={"copy": {"kind": "autoencoder", "latent": latent}}).output_names
+        for name, latent in kinds.items()
+    }
+    assert keys["joint"] == keys["separate"] == ["copy_image", "copy_sound"]
+    assert keys["variational"] == ["copy_image", "copy_sound", "copy_latent"]

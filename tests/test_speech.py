@@ -21,8 +21,9 @@ from mm_keras.data.table import ManifestError
 from mm_keras.evaluation import draw_sounds, evaluate, write_page, write_report
 from mm_keras.exporting import ExportError, export, parity
 from mm_keras.generated_files import write_files
+from mm_keras.generation import Generator
 from mm_keras.model import build_model
-from mm_keras.prediction import Generator, PredictionError, load_predictor
+from mm_keras.prediction import PredictionError, load_predictor
 from mm_keras.spec_file import SpecError, make_spec
 from mm_keras.training import build_for_fit, compile_arguments, train
 

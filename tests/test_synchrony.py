@@ -61,7 +61,7 @@ class Ear:
         return np.abs(waves @ sound) + 1e-3
 
 
-def write_film(folder, offset, rate=RATE, fps=25, numbered=False, channels=1):
+def write_film(folder, offset, rate=RATE, fps=25, numbered=False, channels=1, subtype="PCM_16"):
     """Writes frames from second 1 on, and tones that are late by `offset`."""
     (folder / "frames").mkdir(parents=True)
     lasts = 0.2 * len(ORDER)
@@ -74,15 +74,15 @@ def write_film(folder, offset, rate=RATE, fps=25, numbered=False, channels=1):
         time = np.arange(round(0.2 * rate)) / rate
         start = round((1 + offset + 0.2 * index) * rate)
         sound[start : start + len(time)] = 0.3 * np.sin(2 * np.pi * HERTZ[tone] * time)[:, None]
-    soundfile.write(folder / "sound.wav", sound, rate)
+    soundfile.write(folder / "sound.wav", sound, rate, subtype=subtype)
     return folder
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.integers(-40, 40), st.sampled_from([(8000, 1), (11025, 2)]))
+@given(st.integers(-40, 40), st.sampled_from([(8000, 1, "FLOAT"), (11025, 2, "PCM_16")]))
 def test_any_offset_is_found_at_any_rate(tmp_path_factory, offset, form):
-    rate, channels = form
-    film = write_film(tmp_path_factory.mktemp("film"), offset / 50, rate, channels=channels)
+    rate, channels, subtype = form
+    film = write_film(tmp_path_factory.mktemp("film"), offset / 50, rate, channels=channels, subtype=subtype)
     result = synchronise(Ear(), film / "frames", film / "sound.wav", most=1.0)
     assert abs(result["offset"] - offset / 50) <= 0.03
     assert result["frames"] == 60 and result["confidence"] > 0.2
@@ -240,7 +240,7 @@ def test_the_command_finds_cells_and_names_what_is_wrong(matching, keypad, tmp_p
     for arguments, words in (
         ([*image, "--to", "sound"], "--to"),
         ([*image, "--to", "image"], "not given"),
-        (["--to", "audio"], "an example"),
+        (["--to", "audio"], "an example to look for"),
         ([*image, "--to", "audio", "--output", "found.txt"], "--output"),
     ):
         result = ask(*arguments)

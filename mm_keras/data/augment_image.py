@@ -75,4 +75,5 @@ class ImageAugmentation:
         away = draws[:, 0] * self.crop
         start = draws[:, 1] * away
         boxes = tf.concat([start, start + 1 - away], axis=1)  # (B, 4): top, left, bottom, right.
-        return tf.image.crop_and_resize(x, boxes, tf.range(count), tf.shape(x)[1:3])
+        cut = tf.image.crop_and_resize(x, boxes, tf.range(count), tf.shape(x)[1:3])
+        return tf.ensure_shape(cut, x.shape)

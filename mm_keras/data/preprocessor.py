@@ -205,6 +205,10 @@ class Preprocessor:
                 return modality
         return None
 
+    def rebuilt(self, key):
+        """Returns the modality, as the spec has it, that such a key reconstructs, or None."""
+        return self.modalities.get(self.reconstructed(key))
+
     def save(self, folder):
         """Writes `preprocess.json`, and each vocabulary and list of labels as a text file."""
         folder = Path(folder)

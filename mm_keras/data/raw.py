@@ -77,5 +77,6 @@ def check_contents(preprocessor, raw, cells, rows):
 def _unreadable(name, modality, path, row, error):
     fix = "Replace the file, or leave the cell empty: the modality is then missing."
     expected = f"a readable file of kind {modality.kind} for `{name}`"
-    received = f"row {row + 1}: {path}: {transforms.reason_of(error)}"
+    named = f"{len(path):,} bytes" if isinstance(path, bytes) else path
+    received = f"row {row + 1}: {named}: {transforms.reason_of(error)}"
     return ValueError(message("predict", expected, received, fix))

@@ -16,8 +16,8 @@ def write_page(result, paths, folder):
 
     Args:
         result: dict of `evaluate`.
-        paths: list of the files of `write_report`, `draw_captions` and `draw_sounds`; they are put into the
-            page.
+        paths: list of the files of `write_report`, `draw_captions`, `draw_rebuilt` and `draw_sounds`; they
+            are put into the page.
         folder: path. Where they lie.
 
     Returns: the page's path.

@@ -29,7 +29,7 @@ def draw_rebuilt(model, spec, data, split, folder):
     model, paths = plain_model(model), []
     for name, part in spec.of_kind("autoencoder").items():
         seen = [m for m in part.modalities if spec.modalities[m].kind in ("image", "audio")]
-        rows = choose_rows(data, split, has=seen[0]) if seen else ()
+        rows = next((rows for m in seen if len(rows := choose_rows(data, split, has=m))), ())
         if not len(rows):
             continue
         inputs, _ = inputs_of(data, rows)

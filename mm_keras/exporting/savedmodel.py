@@ -9,8 +9,8 @@ from mm_keras.model import embedding_model
 
 
 def write_saved_model(model, spec, preprocessor, folder):
-    """Writes a SavedModel with the signatures serving_default, tensors, embed (unless all outputs are
-    contrastive, which fuse nothing), where the spec has an autoencoder, reconstruct, where it has a caption,
+    """Writes a SavedModel with the signatures serving_default, tensors, embed (unless nothing is
+    fused), where the spec has an autoencoder, reconstruct, where it has a caption,
     speech or autoencoder output, generate, and where it has a caption output, sample.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its

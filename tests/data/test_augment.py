@@ -129,7 +129,7 @@ def test_the_draws_follow_the_seed_and_not_the_order_of_a_parallel_map(augment):
 
 
 def test_batches_of_unknown_size_keep_their_static_shapes(folder):
-    image = {"flip": "both", "crop": 0.2, "hue": 0.1}
+    image = {"flip": "both", "crop": 0.2, "hue": 0.1, "noise": 0.1, "mask": {"patch": 2}}
     augment = make_augmentation(modalities({**FULL, "image": image}), folder)
     dataset = tf.data.Dataset.from_tensor_slices(rows(7)).batch(4).map(lambda x: augment(x, seed_of(1)))
     spec = dataset.element_spec
