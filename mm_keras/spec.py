@@ -137,7 +137,8 @@ class Spec(Part):
         if self.outputs[name].kind == "autoencoder":
             sounds = [key for key, m in self.copies_of(name).items() if self.modalities[m].kind == "audio"]
             beside = [f"{key}_{part}" for key in sounds for part in ("samples", "rate")]
-            return [*self.copies_of(name), f"{name}_{LATENT}", *beside]
+            code = [] if self.outputs[name].latent.kind == "joint" else [f"{name}_{LATENT}"]
+            return [*self.copies_of(name), *code, *beside]
         return []
 
     def _refuse_labels_as_inputs(self):
@@ -183,9 +184,6 @@ class Spec(Part):
 
     def _check_autoencoder(self, name):
         output = self.outputs[name]
-        if output.latent.kind != "joint" and LATENT in output.modalities:
-            expected = f"no modality named `{LATENT}`: the code is answered as `{name}_{LATENT}`"
-            raise Conflict(("outputs", name, "modalities"), expected, f"`{LATENT}`", "Rename the modality.")
         for modality in output.modalities:
             encoder = self.modalities[modality].encoder
             if self.modalities[modality].kind == "audio" and encoder.hop > encoder.window:

@@ -218,7 +218,7 @@ def test_rebuilt_texts_have_a_column_and_pictures_none():
 
 def test_rebuilt_numbers_have_a_column_each():
     predictor = FakePredictor()
-    predictor.preprocessor.reconstructed = lambda key: "my_person"
+    predictor.preprocessor.rebuilt = lambda key: SPEC.modalities["my_person"]
     part = answers.Answers({"again_my_person": np.array([[1.5, 2.0]])})
     assert list(answer_table.records(part, predictor.preprocessor)) == [
         {"again_my_person:age": 1.5, "again_my_person:height": 2.0}

@@ -147,7 +147,7 @@ LATENT = {"kind": "variational"}
                 "modalities": {"latent": {"kind": "numbers"}},
                 "outputs": {"copy": {"kind": "autoencoder", "latent": LATENT}},
             },
-            "no modality named `latent`",
+            "`copy_latent` twice",
         ),
         (
             {
