@@ -70,7 +70,7 @@ notebooks: .venv/.stamp
 
 newest: .venv-newest/.stamp
 	.venv-newest/bin/python -m pytest -m core $(PARALLEL) $(PYTEST)
-	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m core $(PARALLEL) $(ON_JAX) $(PYTEST)
+	KERAS_BACKEND=jax .venv-newest/bin/python -m pytest -m "core and not slow" $(PARALLEL) $(ON_JAX) $(PYTEST)
 
 clean:
 	rm -rf .venv .venv-newest .pytest_cache .ruff_cache .hypothesis .coverage htmlcov build *.egg-info

@@ -1,5 +1,6 @@
 """Set up before any test: two logical devices, quiet TensorFlow, seeds, and the `core` selection."""
 
+import gc
 import os
 import random
 from pathlib import Path
@@ -48,6 +49,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.core)
         if other_backend and item.get_closest_marker("tensorflow"):
             item.add_marker(pytest.mark.skip(reason="needs Keras's TensorFlow backend"))
+
+
+def pytest_collection_finish():
+    """Takes what was imported out of the reach of Python's garbage collector, which has it all to look
+    through again and again while graphs are built: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 def pytest_make_parametrize_id(val, argname):
