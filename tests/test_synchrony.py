@@ -184,7 +184,7 @@ def matching(keypad, tmp_path_factory):
             "outputs": {"match": {"kind": "contrastive", "units": 32, "modalities": ["audio", "image"]},
                         "label": {"kind": "classification"}},
             "training": {"epochs": 12, "batch_size": 48, "learning_rate": 0.004, "strategy": "none"},
-            "export": {"rows": 8},
+            "export": {"rows": 8, "formats": ["tflite"]},
         }
     )  # fmt: skip
     return train(spec, tmp_path_factory.mktemp("runs"))
@@ -206,21 +206,20 @@ def test_a_trained_model_hears_by_how_much_a_dialled_number_is_late(matching, ke
 
 
 @pytest.mark.slow
-def test_the_best_sound_for_an_image_is_of_its_key_in_every_form_of_the_model(matching, keypad, tmp_path):
+def test_the_best_sound_for_an_image_is_of_its_key_in_the_run_and_on_the_phone(matching, keypad, tmp_path):
     run, data = matching
     saved = export(run.model, run.spec, data, tmp_path / "saved")
     labels = data.manifest.table["label"].to_numpy(str)
     found, some = {}, keypad.with_name("some.csv")
     some.write_text("".join(keypad.read_text(encoding="utf-8").splitlines(True)[:101]), encoding="utf-8")
-    for path in (run.folder, saved["saved_model"]["path"], saved["tflite"]["path"]):
+    for path in (run.folder, saved["tflite"]["path"]):
         predictor = load_predictor(path)
         rows = answers.read_rows(predictor, some)
         cells = {"image": [str(data.manifest.cells["image"][data.rows["test"][0]])]}
         found[str(path)] = retrieve(predictor, cells, rows, "audio", top=5)
-    first, *others = found.values()
+    first, other = found.values()
     assert [row["score"] for row in first] == sorted([row["score"] for row in first], reverse=True)
-    for other in others:
-        assert [row["line"] for row in other] == [row["line"] for row in first]
+    np.testing.assert_allclose([row["score"] for row in other], [row["score"] for row in first], atol=1e-4)
     wanted = labels[data.rows["test"][0]]
     assert sum(labels[row["line"] - 2] == wanted for row in first) >= 4
     assert first[0]["cell"] == str(data.manifest.cells["audio"][first[0]["line"] - 2])
