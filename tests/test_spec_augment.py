@@ -34,6 +34,7 @@ def test_every_key_is_read():
     noise = {"folder": "noise", "snr": [0, 20], "share": 0.5}
     image = {"flip": "horizontal", "crop": 0.1, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2}
     image |= {"hue": 0.02, "rotation": 10, "rand_augment": {"layers": 3, "magnitude": 0.5}}
+    image |= {"noise": 0.05, "mask": {"share": 0.3, "patch": 2}}
     audio = {"gain_db": 6, "shift": 0.1, "noise": noise, "time_mask": 10, "frequency_mask": 4, "masks": 2}
     text = {"token_dropout": 0.1, "typos": 0.05}
     spec = make_spec(mapping({"mixup": 0.2}, image=image, audio=audio, text=text))
