@@ -1,6 +1,7 @@
 """How answers to rows look on a terminal. Imports no TensorFlow."""
 
 import numpy as np
+from rich.measure import Measurement
 from rich.text import Text
 
 from mm_keras.console import make_table, number, percent, show_paths, show_table
@@ -8,6 +9,7 @@ from mm_keras.console import make_table, number, percent, show_paths, show_table
 MOST_ROWS = 20
 BEST_CLASSES = 5
 BAR = 30
+WIDEST = 10_000  # Characters.
 
 
 def show_example(out, answers, preprocessor):
@@ -36,7 +38,7 @@ def show_example(out, answers, preprocessor):
             words = f"a vector of {answers[title].shape[1]} numbers; --output writes them"
             out.print(Text.assemble((f"{title}: ", "bold"), words))
     for key, values in answers.items():
-        if preprocessor.reconstructed(key):
+        if key in preprocessor.copies:
             read = values[0] if values.dtype.kind in "OU" else f"{values.shape[1:]} values; Python gives them"
             out.print(Text.assemble((f"{key}: ", "bold"), str(read)))
 
@@ -53,14 +55,14 @@ def show_written(out, answers, preprocessor):
             show_table(out, table)
         elif part.kind == "speech":
             heard, path = f"  {_seconds(answers, name)[0]:.3g} s", str(answers[name][0])
-            out.print(Text.assemble((f"{name}: ", "bold"), (path, "bold green"), (heard, "dim")))
+            line = Text.assemble((f"{name}: ", "bold"), (path, "bold green"), (heard, "dim"))
+            out.print(line, soft_wrap=True)  # A path that is broken cannot be copied.
     for key, values in answers.items():
         modality = preprocessor.rebuilt(key)
         if modality is not None:
             numbers = ", ".join(f"{x:.6g}" for x in values[0]) if modality.kind == "numbers" else None
-            out.print(
-                Text.assemble((f"{key}: ", "bold"), (numbers or str(values[0]) or "no text", "bold green"))
-            )
+            told = numbers or str(values[0]) or "no text"
+            out.print(Text.assemble((f"{key}: ", "bold"), (told, "bold green")), soft_wrap=True)
 
 
 def _seconds(answers, name):
@@ -79,7 +81,7 @@ def show_answers(out, part, preprocessor, count):
     """Prints the answers to the first rows of a manifest of `count` rows."""
     names = [name for name in preprocessor.labels if name in part.answers]
     texts = [name for name in preprocessor.of_kind("caption") if name in part.answers]
-    texts += [key for key, x in part.answers.items() if preprocessor.reconstructed(key) and x.ndim == 1]
+    texts += [key for key, x in part.answers.items() if key in preprocessor.copies and x.ndim == 1]
     titles = ["Line", *(["Id<"] if part.ids is not None else [])]
     titles += [title for name in names for title in (f"{name}<", "Score")]
     sounds = [name for name in preprocessor.of_kind("speech") if name in part.answers]
@@ -132,4 +134,7 @@ def show_found(out, found, name):
     for rank, row in enumerate(found, start=1):
         cell = row["cell"] if isinstance(row["cell"], str) else ", ".join(f"{x:g}" for x in row["cell"])
         table.add_row(str(rank), str(row["line"]), *([row["id"]] if ids else []), cell, f"{row['score']:.4f}")
-    show_table(out, table)
+    # As wide as it is: a path that is broken cannot be copied.
+    table.width = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
+    out.print()
+    out.print(table, crop=False)

@@ -134,6 +134,14 @@ def test_an_offset_is_told_as_late_early_or_in_time():
     assert "1,000 frames" in words[0] and "0.25 above the median" in words[0].replace("\n", " ")
 
 
+def test_paths_are_never_broken():
+    path = "/data/" + "a" * 120 + ".wav"
+    found = [{"line": 7, "cell": path, "score": 0.9}]
+    written = {"again_photo": np.array([path], object)}
+    assert path in printed(show_found, found, "audio")
+    assert path in printed(show_written, written, fitted_on("again"))
+
+
 def test_what_was_found_stands_in_its_order():
     found = [
         {"line": 7, "id": "[b]", "cell": "a.wav", "score": 0.9},
