@@ -75,6 +75,13 @@ def summarize(runs):
     }
 
 
+def means_of(result):
+    """Yields (model, number of runs, mean of each of their numbers) of what a benchmark found."""
+    for key, runs in result["models"].items():
+        numbers = [name for name, value in runs[0].items() if not isinstance(value, dict)]
+        yield model_of(key), len(runs), {name: statistics.mean(run[name] for run in runs) for name in numbers}
+
+
 def model_of(key):
     """Returns the name of the model whose runs stand under a key."""
     return key.split(",")[0]

@@ -11,7 +11,6 @@ which was trained on real scans alone (`as read`: what it gets on real ones). Al
 import argparse
 import json
 import os
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -20,7 +19,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Off by default on CPUs wi
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_head, model_of, show  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_head, means_of, show  # noqa: E402
 
 from mm_keras.answering_model import answering_model  # noqa: E402
 from mm_keras.data.keypad import write_keypad  # noqa: E402
@@ -157,9 +156,8 @@ def measure(name, manifest, folder, seed, epochs=None):
 def make_table(result):
     """Returns the means over the seeds as Markdown."""
     lines = make_head(["task", "epochs", "seeds", "right", "as read", "parameters", "s in all"])
-    for key, runs in result["models"].items():
-        mean = {name: statistics.mean(run[name] for run in runs) for name in runs[0]}
-        cells = [model_of(key), f"{mean['epochs']:.0f}", len(runs), f"{100 * mean['right']:.1f} %"]
+    for name, count, mean in means_of(result):
+        cells = [name, f"{mean['epochs']:.0f}", count, f"{100 * mean['right']:.1f} %"]
         cells.append(f"{100 * mean['as_read']:.1f} %" if "as_read" in mean else "")
         cells += [f"{mean['parameters']:,.0f}", f"{mean['fit_seconds']:.0f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")

@@ -14,7 +14,6 @@ import argparse
 import functools
 import json
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Off by default on CPUs wi
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fusion_runs import Figures, add_arguments, existing, make_head, model_of, show  # noqa: E402
+from fusion_runs import Figures, add_arguments, existing, make_head, means_of, show  # noqa: E402
 from PIL import Image  # noqa: E402
 from scipy.io import wavfile  # noqa: E402
 
@@ -211,14 +210,9 @@ def make_table(result):
         "in TFLite",
     ]
     lines = make_head([*titles, "parameters", "s in all"])
-    for key, runs in result["models"].items():
-        mean = {
-            name: statistics.mean(run[name] for run in runs)
-            for name in runs[0]
-            if not isinstance(runs[0][name], dict)
-        }
+    for name, count, mean in means_of(result):
         shares = [f"{100 * mean[f'understood{of}']:.1f} %" for of in ("", "_vocoded", "_real")]
-        cells = [model_of(key), f"{mean['epochs']:.0f}", len(runs), *shares]
+        cells = [name, f"{mean['epochs']:.0f}", count, *shares]
         cells += [f"{mean[score]:.1f} dB" for score in ("mel_cepstral_distortion", "griffin_lim_distance")]
         cells += [f"{mean[score]:.3f}" for score in ("real_time_factor", "tflite_real_time_factor")]
         cells += [f"{mean['parameters']:,.0f}", f"{mean['fit_seconds']:.0f}"]

@@ -11,7 +11,6 @@ is looked for: the share that is of the same key (a tenth by chance).
 import argparse
 import json
 import os
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Off by default on CPUs without AVX-512.
 
 import numpy as np  # noqa: E402
-from fusion_runs import Figures, add_arguments, make_head, model_of, show  # noqa: E402
+from fusion_runs import Figures, add_arguments, make_head, means_of, show  # noqa: E402
 
 from mm_keras.data.keypad import write_keypad  # noqa: E402
 from mm_keras.data.keypad_dial import write_dial  # noqa: E402
@@ -90,9 +89,8 @@ def make_table(result):
     """Returns the means over the seeds as Markdown."""
     titles = ["model", "epochs", "seeds", f"within {NEAR:g} s", "median off", "sound of the same key"]
     lines = make_head([*titles, "parameters", "s in all"])
-    for key, runs in result["models"].items():
-        mean = {name: statistics.mean(run[name] for run in runs) for name in runs[0]}
-        cells = [model_of(key), f"{mean['epochs']:.0f}", len(runs), f"{100 * mean['near']:.0f} %"]
+    for name, count, mean in means_of(result):
+        cells = [name, f"{mean['epochs']:.0f}", count, f"{100 * mean['near']:.0f} %"]
         cells += [f"{mean['median_off']:.3f} s", f"{100 * mean['sound_found']:.1f} %"]
         cells += [f"{mean['parameters']:,.0f}", f"{mean['fit_seconds']:.0f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")

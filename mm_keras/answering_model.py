@@ -40,6 +40,11 @@ def memory_model(model, key):
     return keras.Model(_asked(model), _memory(model.get_layer(key)))
 
 
+def rebuilding_model(model, keys):
+    """Returns the model that gives some outputs of autoencoders alone."""
+    return keras.Model(_asked(model), {key: model.output[key] for key in keys})
+
+
 def caption_decoders(model):
     """Returns caption output -> its `CaptionDecoder`."""
     return _layers(model, CaptionDecoder)

@@ -135,13 +135,13 @@ def impute(
     out = console.make_console()
     with console.working(out, "Starting TensorFlow"):
         from mm_keras import progress
-        from mm_keras.imputation import impute as fill_in
+        from mm_keras.imputation import impute_rows
         from mm_keras.prediction import load_predictor
 
         predictor = load_predictor(model)
-    count = len(answers.read_rows(predictor, manifest).lines)
-    with progress.counting(out, "Filling in", count) as advance:
-        result = fill_in(predictor, manifest, output, advance)
+    rows = answers.read_rows(predictor, manifest)
+    with progress.counting(out, "Filling in", len(rows.lines)) as advance:
+        result = impute_rows(predictor, rows, output, advance)
     console_answers.show_imputed(out, result)
 
 

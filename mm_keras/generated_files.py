@@ -28,10 +28,8 @@ def write_files(part, preprocessor, folder):
             continue
         paths = []
         for row in range(len(answers[key])):
-            place = (
-                f"{key}{SUFFIXES[kind]}" if part.lines is None else f"{key}/{part.lines[row]}{SUFFIXES[kind]}"
-            )
-            path = Path(folder) / place
+            place = key if part.lines is None else f"{key}/{part.lines[row]}"
+            path = Path(folder) / f"{place}{SUFFIXES[kind]}"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, kind, part.answers, key, row)
             paths.append(str(path))
@@ -42,13 +40,9 @@ def write_files(part, preprocessor, folder):
 
 def file_keys(preprocessor):
     """Returns the answers of `Predictor.generate` that are files, key -> kind."""
-    keys = dict.fromkeys(preprocessor.of_kind("speech"), "audio")
-    for name, output in preprocessor.of_kind("autoencoder").items():
-        kinds = {
-            f"{name}_{modality}": preprocessor.modalities[modality].kind for modality in output.modalities
-        }
-        keys |= {key: kind for key, kind in kinds.items() if kind in SUFFIXES}
-    return keys
+    kinds = {key: preprocessor.modalities[name].kind for key, name in preprocessor.copies.items()}
+    kinds |= dict.fromkeys(preprocessor.of_kind("speech"), "audio")
+    return {key: kind for key, kind in kinds.items() if kind in SUFFIXES}
 
 
 def write_file(path, kind, answers, key, row):

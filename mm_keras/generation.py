@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from mm_keras.caption_search import SAMPLING, CaptionSearch
+from mm_keras.data.preprocessor import pcm16
 from mm_keras.griffin_lim import GriffinLim
 from mm_keras.model_heads import log_mel_arguments
 
@@ -59,11 +60,12 @@ class Writer:
 
     def __init__(self, preprocessor):
         self.preprocessor = preprocessor
-        self.vocoders = {}
-        for name, part in preprocessor.of_kind("autoencoder").items():
-            for modality in part.modalities:
-                if preprocessor.modalities[modality].kind == "audio":
-                    self.vocoders[f"{name}_{modality}"] = _vocoder(preprocessor.modalities[modality])
+        rebuilt = {key: preprocessor.modalities[name] for key, name in preprocessor.copies.items()}
+        self.vocoders = {
+            key: GriffinLim(samples=modality.samples, **log_mel_arguments(modality))
+            for key, modality in rebuilt.items()
+            if modality.kind == "audio"
+        }
 
     def __bool__(self):
         return bool(self.preprocessor.of_kind("speech", "autoencoder"))
@@ -83,10 +85,8 @@ class Writer:
         return written
 
     def _as_sound(self, key, log_mel, modality):
-        samples = tf.cast(tf.round(self.vocoders[key](log_mel) * 32767), tf.int16)
-        rows = tf.shape(samples)[0]
-        lengths = {"samples": modality.samples, "rate": modality.rate}
-        return {key: samples, **{f"{key}_{part}": tf.fill([rows], n) for part, n in lengths.items()}}
+        sound = self.vocoders[key](log_mel)
+        return pcm16(key, sound, tf.fill([tf.shape(sound)[0]], modality.samples), modality.rate)
 
 
 class Generator:
@@ -106,10 +106,6 @@ class Generator:
 
     def predict(self, cells):
         return self._predictor.generate(cells, **self._settings)
-
-
-def _vocoder(modality):
-    return GriffinLim(samples=modality.samples, **log_mel_arguments(modality))
 
 
 def _as_png(pixels):

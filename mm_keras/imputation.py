@@ -37,12 +37,16 @@ def impute(predictor, manifest, output, progress=None):
     Raises: PredictionError, if the model has no autoencoder; ValueError, if `output` cannot be written there
         or the table has a column `imputed`; ManifestError, if the table or a file of it cannot be read.
     """
+    return impute_rows(predictor, read_rows(predictor, manifest), output, progress)
+
+
+def impute_rows(predictor, rows, output, progress=None):
+    """Does what `impute` does with `Rows` that were read."""
     output = Path(os.path.abspath(output))
     rebuilt = _rebuilt(predictor)
     generator = Generator(predictor, to=sorted(rebuilt))
-    rows = read_rows(predictor, manifest)
     files = output.with_suffix("")
-    _check(rows, manifest, output, files)
+    _check(rows, output, files)
     modalities = {name: predictor.preprocessor.modalities[name] for name in rebuilt}
     columns = _columns(rows, modalities.values())
     marks = np.full(len(rows.lines), "", object)
@@ -67,7 +71,7 @@ def impute(predictor, manifest, output, progress=None):
     }
 
 
-def _check(rows, manifest, output, files):
+def _check(rows, output, files):
     root = Path(os.path.abspath(rows.root))
     if output.suffix != ".csv" or output.parent != root:
         fix = f"Such as {root / 'filled.csv'}."
@@ -78,16 +82,15 @@ def _check(rows, manifest, output, files):
                 message("impute", f"no {path.name} yet", f"{path}", "Name another, or remove it.")
             )
     if MARK in rows.table:
-        fix = f"Take {Path(manifest).name} as it was before, or rename the column."
+        fix = "Take the table as it was before, or rename the column."
         raise ValueError(message("impute", f"a table without a column `{MARK}`", "one with it", fix))
 
 
 def _rebuilt(predictor):
     """Returns modality -> the answer of the first autoencoder that rebuilds it."""
     rebuilt = {}
-    for name, part in predictor.preprocessor.of_kind("autoencoder").items():
-        for modality in part.modalities:
-            rebuilt.setdefault(modality, f"{name}_{modality}")
+    for key, modality in predictor.preprocessor.copies.items():
+        rebuilt.setdefault(modality, key)
     if not rebuilt:
         fix = "Add `reconstruction: {kind: autoencoder}` to the outputs of its spec, and train."
         raise PredictionError(

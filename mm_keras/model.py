@@ -14,7 +14,7 @@ from mm_keras.heads import CaptionDecoder, Matcher, SpeechDecoder
 from mm_keras.hub import load_backbone, load_scaling, load_vocabulary
 from mm_keras.log_mel import LogMel
 from mm_keras.mel_power import MelPower
-from mm_keras.model_heads import log_mel_arguments, make_heads, make_latent
+from mm_keras.model_heads import latent_key, log_mel_arguments, make_heads, make_latent
 from mm_keras.pcen import Pcen
 from mm_keras.sequence_pooling import SequencePooling
 
@@ -69,9 +69,10 @@ def build_model(spec, data, precision=None):
     fused = _fuse(make_fusion(fusion, dtype), embeddings if fusion.reads_sequences else vectors, shown)
     fused = keras.layers.Dropout(fusion.dropout, seed=seed, dtype=dtype, name="fused.dropout")(fused)
     remembered = {**embeddings, "fused": fused, **{f"{name}.steps": mask for name, mask in shown.items()}}
+    heads = make_heads(spec, fitted, dtype)
     outputs, read = {}, {}  # The latter: output key -> what its head reads, if it is not the fused embedding.
     for name, part in autoencoders.items():
-        latent = make_latent(spec, name, dtype)
+        latent = heads.pop(latent_key(name), None) or make_latent(spec, name, dtype)
         if latent is None:
             continue
         experts = {**vectors, "present": hidden["present"]} if part.has_experts else {"fused": fused}
@@ -79,9 +80,7 @@ def build_model(spec, data, precision=None):
         read |= dict.fromkeys(spec.copies_of(name), given["code"])
         if part.has_divergence:
             outputs[latent.name] = given["divergence"]
-    for key, head in make_heads(spec, fitted, dtype).items():
-        if key in outputs:
-            continue
+    for key, head in heads.items():
         if isinstance(head, CaptionDecoder):
             inputs[f"{key}{GIVEN}"] = keras.Input((None,), dtype="int32", name=f"{key}{GIVEN}")
             outputs[key] = head({**remembered, "given": inputs[f"{key}{GIVEN}"]})["logits"]

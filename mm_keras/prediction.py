@@ -120,9 +120,8 @@ class Predictor:
                 names[name] = [name, f"{name}_scores"]
             elif part.kind == "speech" and not sample:
                 names[name] = sound_keys(name)
-            elif part.kind == "autoencoder" and not sample:
-                for modality in part.modalities:
-                    names.setdefault(modality, []).extend(sound_keys(f"{name}_{modality}"))
+        for key, modality in () if sample else self.preprocessor.copies.items():
+            names.setdefault(modality, []).extend(sound_keys(key))
         return names
 
     def _is_image(self, key):

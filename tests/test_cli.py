@@ -40,7 +40,7 @@ class FakePredictor:
             modalities=spec.modalities,
             outputs=spec.outputs,
             labels={"label": list(LABELS)},
-            reconstructed=lambda key: None,
+            copies={},
             rebuilt=lambda key: None,
             of_kind=lambda *kinds: {name: part for name, part in spec.outputs.items() if part.kind in kinds},
         )

@@ -170,24 +170,23 @@ class Preprocessor:
         samples per second, int32 `(B,)`."""
         read = {}
         for name in names or self.of_kind("speech"):
-            count = outputs[f"{name}_samples"]
-            read[name] = tf.cast(tf.round(outputs[name] * 32767), tf.int16)
-            read[f"{name}_samples"] = count
-            read[f"{name}_rate"] = tf.fill(tf.shape(count), self.outputs[name].rate)
+            read |= pcm16(name, outputs[name], outputs[f"{name}_samples"], self.outputs[name].rate)
         return read
 
     def reconstructions(self, outputs):
         """Returns each reconstruction among the model's outputs, as a person reads it, and each code."""
-        codes = [f"{name}_{LATENT}" for name in self.of_kind("autoencoder")]
-        return {
-            key: self.readable(key, x)
-            for key, x in outputs.items()
-            if self.reconstructed(key) or key in codes
-        }
+        keys = {*self.copies, *(f"{name}_{LATENT}" for name in self.of_kind("autoencoder"))}
+        return {key: self.readable(key, x) for key, x in outputs.items() if key in keys}
 
     def of_kind(self, *kinds):
         """Returns the outputs of these kinds, name -> part, in the order of the spec."""
         return {name: part for name, part in self.outputs.items() if part.kind in kinds}
+
+    @property
+    def copies(self):
+        """What autoencoders rebuild, output key such as `reconstruction_image` -> name of the modality."""
+        outputs = self.of_kind("autoencoder").items()
+        return {f"{name}_{modality}": modality for name, output in outputs for modality in output.modalities}
 
     def readable(self, key, tensor):
         """Turns a reconstruction into what a person reads: text for token logits, else the tensor."""
@@ -198,15 +197,11 @@ class Preprocessor:
         return tensor
 
     def reconstructed(self, key):
-        """Returns the modality that an output key such as `reconstruction_image` reconstructs, or None."""
-        for name, output in self.of_kind("autoencoder").items():
-            modality = key.removeprefix(f"{name}_")
-            if modality != key and modality in output.modalities:
-                return modality
-        return None
+        """Returns the name of the modality that an output key rebuilds, or None."""
+        return self.copies.get(key)
 
     def rebuilt(self, key):
-        """Returns the modality, as the spec has it, that such a key reconstructs, or None."""
+        """Returns the modality, as the spec has it, that an output key rebuilds, or None."""
         return self.modalities.get(self.reconstructed(key))
 
     def save(self, folder):
@@ -275,6 +270,13 @@ class Preprocessor:
             description["max_pixels"],
             description.get("max_samples", MOST_SAMPLES),
         )
+
+
+def pcm16(key, sound, count, rate):
+    """Returns sounds in [-1, 1], float `(B, S)`, as they are answered under a key: 16-bit samples, how many
+    of each count, int32 `(B,)`, and the rate."""
+    samples = tf.cast(tf.round(sound * 32767), tf.int16)
+    return {key: samples, f"{key}_samples": count, f"{key}_rate": tf.fill(tf.shape(count), rate)}
 
 
 def _zeros_where_absent(x, here):

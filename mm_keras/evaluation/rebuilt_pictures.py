@@ -1,9 +1,9 @@
 """Pictures of what an autoencoder rebuilds, and of what it imagines where it is not there."""
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
+from mm_keras.answering_model import rebuilding_model
 from mm_keras.balance import plain_model
 from mm_keras.evaluation.example_rows import choose_rows, inputs_of
 from mm_keras.log_mel import LogMel
@@ -33,32 +33,23 @@ def draw_rebuilt(model, spec, data, split, folder):
         if not len(rows):
             continue
         inputs, _ = inputs_of(data, rows)
-        whole = model(_with_given(inputs, model, inputs["present"]), training=False)
+        rebuild = rebuilding_model(model, [f"{name}_{modality}" for modality in seen])
+        whole = rebuild(inputs, training=False)
         columns = []
         for modality in seen:
             hidden = np.array([float(other != modality) for other in spec.modality_names], "float32")
             others = inputs["present"] * hidden
-            made = model(_with_given(inputs, model, others), training=False)
+            made = rebuild({**inputs, "present": others}, training=False)
             key, kind = f"{name}_{modality}", spec.modalities[modality]
             true, show = _true(inputs[modality], kind)
             alone = np.asarray(others).any(axis=1)
             here = np.asarray(inputs["present"])[:, spec.modality_names.index(modality)] > 0
-            columns.append((f"{modality}", true, here, show))
+            columns.append((modality, true, here, show))
             columns.append(("rebuilt", whole[key].numpy(), here, show))
             columns.append(("of the others", made[key].numpy(), alone, show))
         paths.append(folder / f"rebuilt_{name}.png")
         _draw(columns, data.manifest.lines[rows], paths[-1])
     return paths
-
-
-def _with_given(inputs, model, present):
-    """Returns the inputs of a model, with nothing of the texts and sounds that it is to write."""
-    given = {
-        name: tf.zeros([len(present), 1, *x.shape[2:]], x.dtype)
-        for name, x in model.input.items()
-        if name not in inputs
-    }
-    return {**inputs, **given, "present": present}
 
 
 def _true(x, modality):
