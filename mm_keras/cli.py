@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mm_keras import __version__, cli_answers, cli_data, cli_datasets, cli_synchrony
+from mm_keras import __version__, cli_answers, cli_data, cli_datasets, cli_serving, cli_synchrony
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # 2 still prints the "factory already registered" errors of every start.
@@ -230,6 +230,7 @@ app.command(context_settings=OF_ANY_NAME)(cli_answers.generate)
 app.command()(cli_answers.impute)
 app.command(context_settings=OF_ANY_NAME)(cli_synchrony.retrieve)
 app.command()(cli_synchrony.sync)
+app.command()(cli_serving.serve)
 app.add_typer(cli_data.bench, name="bench")
 app.add_typer(cli_datasets.data, name="data")
 app.add_typer(cli_data.data_service, name="data-service")

@@ -29,7 +29,7 @@ RANKS = {
     **dict.fromkeys(
         ("cli", "cli_answers", "cli_data", "console", "console_evaluation", "console_doctor", "progress"), 6
     ),
-    **dict.fromkeys(("cli_synchrony", "cli_datasets"), 6),
+    **dict.fromkeys(("cli_synchrony", "cli_datasets", "cli_serving", "console_serving"), 6),
     **dict.fromkeys(
         ("console_answers", "console_training", "console_prepare", "console_bench", "console_avmnist"), 6
     ),
@@ -39,7 +39,8 @@ SAME_RANK = {1, 3, 4, 6}  # Elsewhere a part imports from its own folder alone.
 TENSORFLOW = ("tensorflow", "tensorflow_text", "tensorflow_io")
 WITH_TENSORFLOW = ("data", "strategy", "training", "evaluation", "exporting", "prediction", "serving")
 WITH_TENSORFLOW += ("balance", "benchmark_input", "caption_search", "generation")
-LATE_IMPORTS = ("cli", "cli_answers", "cli_data", "cli_datasets", "cli_synchrony", "__init__")
+LATE_IMPORTS = ("cli", "cli_answers", "cli_data", "cli_datasets", "cli_serving", "cli_synchrony")
+LATE_IMPORTS += ("__init__",)
 PRINTS = ("cli", "cli_answers", "cli_data", "console")
 
 

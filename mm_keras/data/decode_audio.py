@@ -13,11 +13,11 @@ except ImportError:  # Where it has no wheel; soundfile reads the same.
     miniaudio = None
 
 from mm_keras.checks import check_positive_int, message
+from mm_keras.data.audio_container import unreadable
 from mm_keras.data.decode_wav import FASTEST, MOST_SAMPLES, SLOWEST, decode_plain_or, read_wav
 from mm_keras.data.graph_check import WHOLE, beginning, outlined
 from mm_keras.data.resample import needed_samples, resample
 
-KINDS = "a WAV, FLAC, Ogg or MP3 file"
 UNKNOWN = 1 << 62  # Samples that soundfile tells of a file whose header does not.
 OGG_HEADER = 27  # Bytes of an Ogg page before its list of sizes (RFC 3533, 6).
 FLAC = (b"fLaC\0", b"fLaC\x80")  # Its information first, as everywhere; alone in the second.
@@ -60,26 +60,6 @@ def decode_audio(contents, rate, samples, max_samples=MOST_SAMPLES):
         )
 
     return decode_plain_or(decode_other, contents, rate, samples, max_samples)
-
-
-def audio_as_wav(contents):
-    """Turns the bytes of a FLAC, Ogg or MP3 file into those of a WAV file, which a served model reads.
-
-    Args:
-        contents: bytes. The whole file.
-
-    Returns: bytes. A WAV file of 32-bit floats, at the same rate with the same channels; a WAV file as it is.
-    Raises: ValueError, if soundfile cannot read the contents.
-    """
-    if contents[:4] == b"RIFF":
-        return contents
-    try:
-        waveform, rate = soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(_unreadable("audio_as_wav", contents, error)) from error
-    file = io.BytesIO()
-    soundfile.write(file, waveform, rate, format="WAV", subtype="FLOAT")
-    return file.getvalue()
 
 
 def _read_in_graph(contents, rate, samples, max_samples):
@@ -151,7 +131,7 @@ def _read_by_soundfile(contents, rate, samples, max_samples):
             waveform = _read_beginning(file, needed_samples(source, rate, samples, max))
     except soundfile.LibsndfileError as error:
         text = _truncated(contents) if _lacks_last_sample(contents) else None
-        raise ValueError(text or _unreadable("decode_audio", contents, error)) from error
+        raise ValueError(text or unreadable("decode_audio", contents, error)) from error
     wrong = 0 if np.isfinite(waveform.sum()) else int(np.count_nonzero(~np.isfinite(waveform)))
     if wrong:
         received = f"{wrong} values of {len(waveform)} that are NaN, infinite or too large"
@@ -217,9 +197,3 @@ def _lacks_last_sample(contents):
 def _truncated(contents):
     received = f"{len(contents)} bytes that end before"
     return message("decode_audio", "a sound as long as its file says", received, WHOLE)
-
-
-def _unreadable(owner, contents, error):
-    first = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in contents[:8])
-    received = f"contents that begin with `{first}` ({error.error_string.strip(' .')})"
-    return message(owner, KINDS, received, "Write the file again as WAV or FLAC.")

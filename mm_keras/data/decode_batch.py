@@ -67,15 +67,41 @@ def decode_batch(contents, modality, max_pixels, max_samples):
     """
     read = _read_bmp if modality.kind == "image" else _read_wav
     examples = read(contents, modality)
-    odd = tf.where(~is_plain(contents, modality, max_pixels, max_samples))
-    decode = _decoder(modality, max_pixels, max_samples)
+    odd = ~is_plain(contents, modality, max_pixels, max_samples)
+    return _replace(examples, odd, contents, _decoder(modality, max_pixels, max_samples))
+
+
+def decode_served(contents, modality, max_pixels, max_samples):
+    """Decodes what a server is sent as `transforms.decode_cell` does each: plain sounds all at once, PNG of
+    the modality's size without asking each what it is.
+
+    Args, Returns, Raises: as of `decode_batch`.
+    """
+    decode = _decoder(modality, max_pixels, max_samples, served=True)
+    if modality.kind == "audio":
+        examples = _read_wav(contents, modality)
+        return _replace(examples, ~is_plain(contents, modality, max_pixels, max_samples), contents, decode)
+    shape, small = modality.example_shape, is_small(contents, modality, max_pixels)
+    examples = tf.zeros((tf.size(contents), *shape), tf.uint8)
+    examples = _replace(
+        examples,
+        small & (contents != ""),
+        contents,
+        lambda cell: tf.ensure_shape(tf.io.decode_png(cell, shape[-1]), shape),
+    )
+    return _replace(examples, ~small, contents, decode)
+
+
+def _replace(examples, chosen, contents, decode):
+    """Returns the examples `(B, ...)` with those that are chosen, bool `(B,)`, decoded one by one."""
+    rows = tf.where(chosen)
 
     def replace():
-        signature = tf.TensorSpec(modality.example_shape, examples.dtype)
-        decoded = tf.map_fn(decode, tf.gather_nd(contents, odd), fn_output_signature=signature)
-        return tf.tensor_scatter_nd_update(examples, odd, decoded)
+        signature = tf.TensorSpec(examples.shape[1:], examples.dtype)
+        decoded = tf.map_fn(decode, tf.gather_nd(contents, rows), fn_output_signature=signature)
+        return tf.tensor_scatter_nd_update(examples, rows, decoded)
 
-    return tf.cond(tf.equal(tf.size(odd), 0), lambda: examples, replace)
+    return tf.cond(tf.equal(tf.size(rows), 0), lambda: tf.identity(examples), replace)
 
 
 def decode_few(contents, modality, max_pixels, max_samples):
@@ -107,8 +133,8 @@ def decode_few(contents, modality, max_pixels, max_samples):
     return tf.cond(tf.reduce_all(small), decode_png, decode_any)
 
 
-def _decoder(modality, max_pixels, max_samples):
-    return lambda cell: transforms.decode_cell(cell, modality, max_pixels, max_samples=max_samples)
+def _decoder(modality, max_pixels, max_samples, served=False):
+    return lambda cell: transforms.decode_cell(cell, modality, max_pixels, served, max_samples)
 
 
 def encode_bmp(pixels):

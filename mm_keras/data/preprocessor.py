@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from mm_keras.checks import listing, message
 from mm_keras.data import transforms
+from mm_keras.data.decode_batch import decode_served
 from mm_keras.spec import LATENT, AnyOutput
 from mm_keras.spec_modalities import Modality
 
@@ -107,7 +108,7 @@ class Preprocessor:
             cells = raw[name]
             if modality.kind in ("image", "audio"):
                 present.append(cells != "")
-                decoded[name] = self._decode_batch(cells, modality)
+                decoded[name] = decode_served(cells, modality, self.max_pixels, self.max_samples)
             elif modality.kind == "text":
                 present.append(transforms.is_text(cells))
                 decoded[name] = cells
@@ -116,16 +117,6 @@ class Preprocessor:
                 present.append(tf.reduce_any(cells == cells, axis=axes))
                 decoded[name] = cells
         return self.finish(decoded, tf.cast(tf.stack(present, axis=1), tf.float32))
-
-    def _decode_batch(self, cells, modality):
-        dtype = tf.uint8 if modality.kind == "image" else tf.float32
-
-        def decode(contents):
-            return transforms.decode_cell(
-                contents, modality, self.max_pixels, served=True, max_samples=self.max_samples
-            )
-
-        return tf.map_fn(decode, cells, fn_output_signature=tf.TensorSpec(modality.example_shape, dtype))
 
     def label_strings(self, output, scores):
         """Turns scores `(B, C)` into label strings `(B,)`; several labels are joined by the separator."""
@@ -207,15 +198,18 @@ class Preprocessor:
     def save(self, folder):
         """Writes `preprocess.json`, and each vocabulary and list of labels as a text file."""
         folder = Path(folder)
-        lists = {"vocabulary": self.vocabularies, "labels": self.labels}
-        files = {
-            kind: {name: list_file(kind, name, entries) for name in entries}
-            for kind, entries in lists.items()
-        }
-        for kind, entries in lists.items():
+        for kind, entries in self._lists().items():
             for name, lines in entries.items():
                 text = "".join(f"{line}\n" for line in lines)
-                (folder / files[kind][name]).write_text(text, encoding="utf-8")
+                (folder / list_file(kind, name, entries)).write_text(text, encoding="utf-8")
+        (folder / "preprocess.json").write_text(self.description(), encoding="utf-8")
+
+    def description(self):
+        """Returns the contents of `preprocess.json`: what the model reads and answers, as JSON."""
+        files = {
+            kind: {name: list_file(kind, name, entries) for name in entries}
+            for kind, entries in self._lists().items()
+        }
         description = {
             "format": FORMAT,
             "inputs": {
@@ -240,8 +234,10 @@ class Preprocessor:
             "max_pixels": self.max_pixels,
             "max_samples": self.max_samples,
         }
-        text = json.dumps(description, indent=2, ensure_ascii=False)
-        (folder / "preprocess.json").write_text(text + "\n", encoding="utf-8")
+        return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+
+    def _lists(self):
+        return {"vocabulary": self.vocabularies, "labels": self.labels}
 
     @classmethod
     def load(cls, folder):

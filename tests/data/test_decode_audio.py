@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from mm_keras.data.decode_audio import audio_as_wav, decode_audio
+from mm_keras.data.audio_container import audio_as_wav
+from mm_keras.data.decode_audio import decode_audio
 from mm_keras.data.decode_wav import decode_wav
 
 FORMATS = [

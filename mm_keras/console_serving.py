@@ -1,0 +1,30 @@
+"""How servers look on a terminal."""
+
+from mm_keras.console import make_list, show_commands
+
+
+def show_server(out, server):
+    """Says what is served, where, and how to ask."""
+    settings, repository = server.settings, server.engine.repository
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "https" if settings.certificate else "http"
+    grid = make_list()
+    for name in repository.settings:
+        states = repository.status(name)
+        versions = [str(version) for version, state in states.items() if state.state == "AVAILABLE"]
+        labels = [f"{label} = {version}" for label, version in repository.settings[name].labels.items()]
+        words = f"{name}, version {', '.join(versions)}" + (f" ({', '.join(labels)})" if labels else "")
+        grid.add_row("Model", words)
+        for version, state in states.items():
+            if state.error:
+                grid.add_row("Left out", f"version {version}: {state.error}")
+    commands = []
+    if server.rest_port is not None:
+        url = f"{scheme}://{host}:{server.rest_port}"
+        grid.add_row("REST", f"{url}/v1/models")
+        commands += [f"curl {url}/v1/models/{name}" for name in repository.settings]
+    if server.grpc_port is not None:
+        grid.add_row("gRPC", f"{host}:{server.grpc_port}")
+    out.print(grid)
+    if commands:
+        show_commands(out, commands)

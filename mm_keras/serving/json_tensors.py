@@ -1,0 +1,230 @@
+"""JSON of TensorFlow Serving's REST API <-> arrays: row form, column form, base64 values."""
+
+import json
+
+import numpy as np
+import orjson
+import pybase64
+import tensorflow as tf
+
+from mm_keras.checks import closest, listing, message
+from mm_keras.serving.errors import ServingError
+
+BYTES = "_bytes"  # Outputs whose names end so are sent as base64.
+NOT_A_NUMBER = (b"NaN", b"Infinity")  # JSON has none of them; TensorFlow Serving reads them all the same.
+
+
+def refuse(owner, expected, received, fix):
+    return ServingError("INVALID_ARGUMENT", message(owner, expected, received, fix))
+
+
+def parse_json(body):
+    """Returns the JSON object of a request's body.
+
+    Raises: ServingError, if it is none.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        value = _parse_with_nan(body, error)
+    if not isinstance(value, dict):
+        fix = 'Such as {"instances": [...]} or {"inputs": {...}}.'
+        raise refuse("request", "a JSON object", f"{type(value).__name__}", fix)
+    return value
+
+
+def _parse_with_nan(body, error):
+    try:
+        if any(word in body for word in NOT_A_NUMBER):
+            return json.loads(body)
+    except (ValueError, RecursionError) as other:
+        error = other
+    fix = "Send what JSON.stringify or json.dumps gives."
+    raise refuse("request", "a body of JSON, UTF-8", f"{str(error)[:200]}", fix) from error
+
+
+def read_inputs(request, signature):
+    """Turns the JSON of a predict request into arrays.
+
+    Args:
+        request: dict.
+        signature: Signature.
+
+    Returns: (dict, name -> NumPy array; bool, whether it is in row form).
+    Raises: ServingError, which names what does not fit.
+    """
+    if ("instances" in request) == ("inputs" in request):
+        received = "both" if "inputs" in request else listing(request) or "neither"
+        fix = "Send rows as `instances`, or columns as `inputs`."
+        raise refuse("request", "`instances` or `inputs`", received, fix)
+    if "inputs" in request:
+        return _read_columns(request["inputs"], signature), False
+    return _read_rows(request["instances"], signature), True
+
+
+def _read_columns(columns, signature):
+    if not isinstance(columns, dict) or set(columns) == {"b64"}:
+        columns = {_only(signature, "inputs"): columns}
+    _check_names("inputs", columns, signature)
+    return {name: read_tensor(name, columns[name], place) for name, place in signature.inputs.items()}
+
+
+def _read_rows(rows, signature):
+    if not isinstance(rows, list) or not rows:
+        fix = "Send one element for each example."
+        raise refuse("instances", "a list of at least one", f"{str(rows)[:80]}", fix)
+    names = signature.inputs
+    if len(names) == 1 and not all(isinstance(row, dict) and set(row) == set(names) for row in rows):
+        columns = {next(iter(names)): rows}
+    else:
+        for index, row in enumerate(rows):
+            if not isinstance(row, dict):
+                fix = f"Send an object with {listing(names)}."
+                raise refuse(f"instances[{index}]", "an object", f"{str(row)[:80]}", fix)
+            if row.keys() != names.keys():
+                _check_names(f"instances[{index}]", row, signature)
+        columns = {name: [row[name] for row in rows] for name in names}
+    return {name: read_tensor(name, columns[name], place) for name, place in signature.inputs.items()}
+
+
+def _only(signature, owner):
+    if len(signature.inputs) != 1:
+        fix = "Name each of them."
+        raise refuse(owner, f"an object with {listing(signature.inputs)}", "values without a name", fix)
+    return next(iter(signature.inputs))
+
+
+def _check_names(owner, given, signature):
+    names = signature.inputs
+    for name in given:
+        if name not in names:
+            fix = f"{closest(name, names)}Send the inputs of the signature."
+            raise refuse(owner, listing(names), f"{str(name)[:80]!r}", fix)
+    lost = [name for name in names if name not in given]
+    if lost:
+        fix = 'Of a missing modality send "" (of numbers and features NaN).'
+        raise refuse(owner, f"every input of `{signature.name}`", f"none for {listing(lost)}", fix)
+
+
+def read_tensor(name, values, place):
+    """Turns JSON values of an input into an array of the type and shape that its Place has."""
+    array = _strings(name, values, place) if place.dtype == tf.string else _numbers(name, values, place)
+    return fitting(name, array, place)
+
+
+def fitting(name, array, place):
+    """Returns the array itself.
+
+    Raises: ServingError, if its shape is not that of the Place.
+    """
+    shape = place.shape
+    if shape is None:
+        return array
+    fits = array.ndim == len(shape) and all(
+        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = f"({', '.join('B' if axis is None else str(axis) for axis in shape)})"
+        fix = "Send a list of one value for each example."
+        raise refuse(name, f"values of shape {wanted}", f"shape {array.shape}", fix)
+    return array
+
+
+def _strings(name, values, place):
+    if place.shape is not None and len(place.shape) == 1 and isinstance(values, list):
+        array = np.empty(len(values), object)
+        for index, value in enumerate(values):
+            array[index] = bytes_of(name, value)
+        return array
+    if isinstance(values, list):
+        try:
+            array = np.array(values, object)
+        except ValueError as error:
+            raise _ragged(name) from error
+        flat = [bytes_of(name, value) for value in array.ravel()]
+        result = np.empty(len(flat), object)
+        result[:] = flat
+        return result.reshape(array.shape)
+    return np.array(bytes_of(name, values), object)
+
+
+def bytes_of(name, value):
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            fix = "Send whole characters; bytes as base64."
+            raise refuse(name, "text that is UTF-8", f"{str(value)[:40]!a}", fix) from error
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str):
+        try:
+            return pybase64.b64decode(value["b64"], validate=True)
+        except ValueError as error:
+            fix = "Encode the file's bytes as base64 with padding, without line breaks."
+            raise refuse(name, "base64", f"{value['b64'][:40]!r} ({error})", fix) from error
+    fix = "Send a text, or the bytes of a file as base64."
+    raise refuse(name, 'a string or {"b64": "..."}', f"{str(value)[:80]}", fix)
+
+
+def _numbers(name, values, place):
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise _ragged(name) from error
+    wanted = np.dtype(place.dtype.as_numpy_dtype)
+    kinds = {"f": "fiu", "i": "i", "u": "iu", "b": "b"}.get(wanted.kind, "")
+    if array.dtype.kind not in kinds:
+        fix = f"Send numbers of the type {wanted.name}."
+        if wanted.kind == "f" and None in np.ravel(array):
+            fix = "Of a missing number send NaN, without quotes."
+        raise refuse(name, f"{wanted.name}", f"{str(values)[:80]}", fix)
+    with np.errstate(over="ignore"):
+        result = array.astype(wanted)
+    if wanted.kind in "iu" and not np.array_equal(result, array):
+        raise refuse(name, f"numbers that {wanted.name} holds", f"{str(values)[:80]}", "Send smaller ones.")
+    return result
+
+
+def _ragged(name):
+    return refuse(name, "lists of equal length", "lists of different lengths", "Send the same of each row.")
+
+
+def write_rows(outputs):
+    """Returns the body of an answer in row form, bytes of JSON."""
+    columns = {name: _values(name, x) for name, x in outputs.items()}
+    if len(columns) == 1:
+        return _dump({"predictions": next(iter(columns.values()))})
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return _dump({"predictions": rows})
+
+
+def write_columns(outputs):
+    """Returns the body of an answer in column form, bytes of JSON."""
+    columns = {name: _values(name, x) for name, x in outputs.items()}
+    return _dump({"outputs": columns if len(columns) != 1 else next(iter(columns.values()))})
+
+
+def _values(name, array):
+    """Returns what JSON holds of an array: a list of strings, or the rows of numbers."""
+    if array.dtype.kind not in "OSU":
+        return list(array) if array.ndim > 1 else array if array.ndim else array.item()
+    encode = _base64 if name.endswith(BYTES) else _text
+    return _nested(array.tolist(), encode)
+
+
+def _nested(values, encode):
+    return [_nested(value, encode) for value in values] if isinstance(values, list) else encode(values)
+
+
+def _text(value):
+    return value.decode("utf-8", "replace")
+
+
+def _base64(value):
+    return {"b64": pybase64.b64encode_as_string(value)}
+
+
+def _dump(answer):
+    text = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in text:  # What orjson writes for NaN.
+        return json.dumps(answer, default=lambda x: x.tolist(), ensure_ascii=False).encode()
+    return text

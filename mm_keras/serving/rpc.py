@@ -1,0 +1,209 @@
+"""TensorFlow Serving's gRPC services, and gRPC's own of health."""
+
+import asyncio
+import logging
+import time
+
+import grpc
+from google.protobuf import wrappers_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
+
+from mm_keras.checks import message
+from mm_keras.serving.engine import as_serving_error
+from mm_keras.serving.errors import ServingError
+from mm_keras.serving.examples import classes_of, rows_of_input
+from mm_keras.serving.model_settings import settings_of_config
+from mm_keras.serving.model_status import metadata_message, status_message
+from mm_keras.serving.proto_tensors import choose_outputs, read_inputs, write_tensor
+from mm_keras.serving.rest import is_known_key
+
+logger = logging.getLogger("mm_keras.serving.access")
+
+
+def add_services(server, engine):
+    """Adds the services of an Engine to a grpc.aio server; returns the servicer of health."""
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(engine), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(engine), server)
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    return servicer
+
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class _Service:
+    def __init__(self, engine):
+        self._engine = engine
+
+    async def _answer(self, context, model, method, answer):
+        """Returns what the coroutine `answer` gives; its errors are told as gRPC's statuses."""
+        began, code = time.perf_counter(), "OK"
+        try:
+            keys = self._engine.settings.api_keys
+            if keys and not is_known_key(_headers(context), keys):
+                fix = "Send the metadata `authorization: Bearer KEY`."
+                raise ServingError("UNAUTHENTICATED", message("request", "an API key", "none known", fix))
+            return await answer
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except Exception as error:
+            error = as_serving_error(error)
+            code = error.code
+            wait = (("retry-after", f"{error.retry_after:g}"),) if error.retry_after else ()
+            await context.abort(getattr(grpc.StatusCode, code), str(error), wait)
+        finally:
+            answer.close()
+            self._engine.count(model, "gRPC", method, code, began)
+            if self._engine.settings.access_log:
+                milliseconds = round(1000 * (time.perf_counter() - began), 2)
+                about = {"method": method, "model": model, "status": code}
+                logger.info("Request", extra={**about, "milliseconds": milliseconds})
+
+
+class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
+    async def Predict(self, request, context):
+        return await self._answer(
+            context, request.model_spec.name, "predict", self._predict(request, context)
+        )
+
+    async def _predict(self, request, context):
+        spec = request.model_spec
+        version, signature, outputs = await self._engine.predict(
+            place_of(spec),
+            spec.signature_name,
+            lambda signature: read_inputs(request, signature),
+            context.time_remaining(),
+            lambda signature: choose_outputs(request.output_filter, signature),
+        )
+        answer = predict_pb2.PredictResponse()
+        _name(answer.model_spec, spec, version, signature)
+        for name, array in outputs.items():
+            write_tensor(answer.outputs[name], array)
+        return answer
+
+    async def Classify(self, request, context):
+        return await self._answer(
+            context, request.model_spec.name, "classify", self._classify(request, context)
+        )
+
+    async def _classify(self, request, context):
+        answer = classification_pb2.ClassificationResponse()
+        await self._fill(request, context, "classify", answer)
+        return answer
+
+    async def Regress(self, request, context):
+        return await self._answer(
+            context, request.model_spec.name, "regress", self._regress(request, context)
+        )
+
+    async def _regress(self, request, context):
+        answer = regression_pb2.RegressionResponse()
+        await self._fill(request, context, "regress", answer)
+        return answer
+
+    async def _fill(self, request, context, method, answer, spec=None):
+        spec = spec or request.model_spec
+        rows = rows_of_input(request.input)
+        version, signature, outputs = await self._engine.answer_examples(
+            place_of(spec), spec.signature_name, method, rows, context.time_remaining()
+        )
+        _name(answer.model_spec, spec, version, signature)
+        fill_result(answer.result, method, outputs, len(rows))
+
+    async def MultiInference(self, request, context):
+        tasks = request.tasks
+        model = tasks[0].model_spec.name if tasks else ""
+        return await self._answer(context, model, "multi_inference", self._infer(request, context))
+
+    async def _infer(self, request, context):
+        rows, answer = rows_of_input(request.input), inference_pb2.MultiInferenceResponse()
+        for task in request.tasks:
+            method = task.method_name.rpartition("/")[2]
+            if method not in ("classify", "regress"):
+                expected = "tensorflow/serving/classify or tensorflow/serving/regress"
+                text = message("method_name", expected, repr(task.method_name), "Name one of them.")
+                raise ServingError("UNIMPLEMENTED", text)
+            spec = task.model_spec
+            version, signature, outputs = await self._engine.answer_examples(
+                place_of(spec), spec.signature_name, method, rows, context.time_remaining()
+            )
+            result = answer.results.add()
+            _name(result.model_spec, spec, version, signature)
+            part = result.classification_result if method == "classify" else result.regression_result
+            fill_result(part, method, outputs, len(rows))
+        return answer
+
+    async def GetModelMetadata(self, request, context):
+        return await self._answer(context, request.model_spec.name, "metadata", self._metadata(request))
+
+    async def _metadata(self, request):
+        if list(request.metadata_field) != ["signature_def"]:
+            fix = 'Set metadata_field to ["signature_def"].'
+            received = f"{list(request.metadata_field)}"
+            raise ServingError("INVALID_ARGUMENT", message("metadata_field", "signature_def", received, fix))
+        return metadata_message(self._engine.repository, *place_of(request.model_spec))
+
+
+class _Models(_Service, model_service_pb2_grpc.ModelServiceServicer):
+    async def GetModelStatus(self, request, context):
+        return await self._answer(context, request.model_spec.name, "status", self._status(request))
+
+    async def _status(self, request):
+        return status_message(self._engine.repository, *place_of(request.model_spec))
+
+    async def HandleReloadConfigRequest(self, request, context):
+        return await self._answer(context, "", "reload", self._reload(request))
+
+    async def _reload(self, request):
+        try:
+            settings = settings_of_config(request.config)
+        except ValueError as error:
+            raise ServingError("INVALID_ARGUMENT", str(error)) from error
+        await self._engine.repository.reconfigure(settings)
+        return model_management_pb2.ReloadConfigResponse()
+
+
+def place_of(spec):
+    """Returns (model, version or None, label or None) of a ModelSpec."""
+    kind = spec.WhichOneof("version_choice")
+    return (
+        spec.name,
+        spec.version.value if kind == "version" else None,
+        spec.version_label if kind == "version_label" else None,
+    )
+
+
+def _name(answer, spec, version, signature):
+    answer.name = spec.name
+    answer.version.CopyFrom(wrappers_pb2.Int64Value(value=version))
+    answer.signature_name = signature.name
+
+
+def fill_result(result, method, outputs, rows):
+    """Writes the outputs of a classify or regress signature into a ClassificationResult or
+    RegressionResult."""
+    if method == "regress":
+        for value in outputs["outputs"].reshape(rows).tolist():
+            result.regressions.add(value=value)
+        return
+    for labels, scores in zip(*(x.tolist() for x in classes_of(outputs, rows)), strict=True):
+        entry = result.classifications.add()
+        for label, score in zip(labels, scores, strict=True):
+            entry.classes.add(label=label.decode("utf-8", "replace"), score=score)
+
+
+def _headers(context):
+    pairs = context.invocation_metadata() or ()
+    return {key.encode(): value.encode() if isinstance(value, str) else value for key, value in pairs}

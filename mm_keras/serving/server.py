@@ -1,0 +1,247 @@
+"""A server of exported models that speaks TensorFlow Serving's REST and gRPC, in one process."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import uvicorn
+
+from mm_keras.checks import message
+from mm_keras.serving.engine import Engine
+from mm_keras.serving.rest import make_app
+from mm_keras.serving.rpc import NOT_SERVING, SERVING, add_services
+
+MOST_BYTES = 64 * 2**20
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ServerSettings:
+    """How a server runs.
+
+    Args:
+        models: list of ModelSettings.
+        host: str. Address to listen on; "0.0.0.0" is every one of the machine.
+        rest_port, grpc_port: int or None. 0: any free one; None: that interface is left out.
+        most_bytes: int > 0. Of a request; longer ones are refused.
+        most_rows: int > 0. Rows of a batch.
+        most_waiting: int > 0. Rows that may wait; more are refused at once.
+        workers: int > 0 or None. Batches answered at the same time; None: as many as there are processors.
+        threads: int > 0. Threads of one operator: more than 1 where single requests of a large model are to be
+            quick.
+        timeout: float > 0. Seconds of the longest request; a gRPC deadline may be shorter.
+        poll_seconds: float > 0. How often folders are looked at for new versions.
+        grace_seconds: float >= 0. How long a stop waits for what was taken.
+        api_keys: tuple of bytes. One of them must come with a request; () asks for none.
+        certificate, key: path or None. PEM files of TLS.
+        cors: tuple of str. Origins whose pages may ask, such as "http://localhost:3000"; "*" is all.
+        access_log: bool. A line for each request.
+    """
+
+    models: list
+    host: str = "127.0.0.1"
+    rest_port: int | None = 8501
+    grpc_port: int | None = 8500
+    most_bytes: int = MOST_BYTES
+    most_rows: int = 32
+    most_waiting: int = 256
+    workers: int | None = None
+    threads: int = 1
+    timeout: float = 30.0
+    poll_seconds: float = 1.0
+    grace_seconds: float = 30.0
+    api_keys: tuple = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    cors: tuple = ()
+    access_log: bool = False
+
+    def __post_init__(self):
+        self.workers = self.workers or len(os.sched_getaffinity(0))
+        if (self.certificate is None) != (self.key is None):
+            fix = "Give both PEM files."
+            received = f"certificate={self.certificate}, key={self.key}"
+            raise ValueError(message("serve", "a certificate and its key, or neither", received, fix))
+        if self.rest_port is None and self.grpc_port is None:
+            raise ValueError(message("serve", "a port", "none for REST and gRPC", "Give one of both."))
+
+
+class Server:
+    """Serves models until it is told to stop.
+
+    Args:
+        settings: ServerSettings.
+
+    `rest_port` and `grpc_port` tell where it listens once it has started.
+    """
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.engine = Engine(settings)
+        self.rest_port, self.grpc_port = settings.rest_port, settings.grpc_port
+        self._stop = asyncio.Event()
+
+    async def run(self, started=None):
+        """Loads the models, serves them, and returns after `stop` or a signal, when what was taken is
+        answered.
+
+        Args:
+            started: callable or None. Called once all interfaces listen.
+
+        Raises: ValueError, if a port is taken or no version of a model can be loaded.
+        """
+        loop = asyncio.get_running_loop()
+        sockets = self._sockets()
+        await self.engine.repository.poll()
+        self._check_models()
+        self.engine.batcher.start()
+        for number in SIGNALS:
+            with contextlib.suppress(
+                NotImplementedError, RuntimeError, ValueError
+            ):  # Not in the main thread.
+                loop.add_signal_handler(number, self.stop)
+        rpc, health = await self._start_rpc()
+        http = self._make_http()
+        serving = asyncio.create_task(http.serve(sockets)) if http else None
+        watching = asyncio.create_task(self.engine.repository.watch())
+        while http and not http.started and not serving.done():
+            await asyncio.sleep(0.01)
+        about = {"rest_port": self.rest_port, "grpc_port": self.grpc_port}
+        logger.info("Listening", extra={**about, "models": sorted(self.engine.repository.settings)})
+        if started:
+            started()
+        waits = [asyncio.create_task(self._stop.wait()), *([serving] if serving else [])]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await self._finish(rpc, health, http, serving, watching)
+
+    def stop(self):
+        """Ends `run`, once what was taken is answered. To be called in its event loop."""
+        self._stop.set()
+
+    def _check_models(self):
+        states = self.engine.repository.states
+        for name in self.engine.repository.settings:
+            if not any(state.state == "AVAILABLE" for state in states[name].values()):
+                reasons = "; ".join(state.error for state in states[name].values() if state.error)
+                received = reasons or f"no version in {self.engine.repository.settings[name].folder}"
+                fix = "Export it again, or leave the model out."
+                raise ValueError(message("serve", f"a version of `{name}` that can be loaded", received, fix))
+
+    def _sockets(self):
+        if self.rest_port is None:
+            return []
+        host = self.settings.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Named, so that asyncio sends what is written at once (TCP_NODELAY).
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, self.rest_port))
+        except OSError as error:
+            listening.close()
+            raise _taken("rest-port", self.rest_port, host, error.strerror) from error
+        self.rest_port = listening.getsockname()[1]
+        return [listening]
+
+    async def _start_rpc(self):
+        if self.grpc_port is None:
+            return None, None
+        settings = self.settings
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", settings.most_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        health = add_services(server, self.engine)
+        await health.set("", SERVING)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        try:
+            if settings.certificate:
+                pair = (Path(settings.key).read_bytes(), Path(settings.certificate).read_bytes())
+                credentials = grpc.ssl_server_credentials([pair])
+                self.grpc_port = server.add_secure_port(f"{host}:{self.grpc_port}", credentials)
+            else:
+                self.grpc_port = server.add_insecure_port(f"{host}:{self.grpc_port}")
+        except RuntimeError as error:
+            raise _taken("grpc-port", self.grpc_port, settings.host, str(error)) from error
+        await server.start()
+        return server, health
+
+    def _make_http(self):
+        if self.rest_port is None:
+            return None
+        settings = self.settings
+        config = uvicorn.Config(
+            make_app(self.engine),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            ssl_certfile=settings.certificate and str(settings.certificate),
+            ssl_keyfile=settings.key and str(settings.key),
+            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        )
+        return _Http(config)
+
+    async def _finish(self, rpc, health, http, serving, watching):
+        """Takes no more requests, answers those that were taken, and ends."""
+        logger.info("Stopping")
+        self.engine.stopping = True
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        ends = []
+        if rpc:
+            await health.set("", NOT_SERVING)
+            ends.append(rpc.stop(self.settings.grace_seconds))
+        if http:
+            http.should_exit = True
+            ends.append(serving)
+        await asyncio.gather(*ends)
+        self.engine.batcher.stop()
+        await asyncio.to_thread(self.engine.batcher.join, self.settings.grace_seconds)
+        await self.engine.repository.close()
+        logger.info("Stopped")
+
+
+class _Http(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self):
+        """The Server's own handlers stay."""
+        yield
+
+
+def _taken(option, port, host, reason):
+    fix = f"Stop what listens there, or choose another one: --{option} 0 takes any."
+    return ValueError(message(f"--{option}", f"a free port of {host}", f"{port}: {reason}", fix))
+
+
+def serve(settings, started=None):
+    """Runs a Server in this thread until it is stopped.
+
+    Args:
+        settings: ServerSettings.
+        started: callable or None. Called with the Server once it listens.
+    """
+
+    async def run():
+        server = Server(settings)
+        await server.run(started and (lambda: started(server)))
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _loop_factory():
+    config = uvicorn.Config(None, log_config=None)
+    return config.get_loop_factory() if hasattr(config, "get_loop_factory") else None
