@@ -8,6 +8,7 @@ from mm_keras.griffin_lim import GriffinLim
 from mm_keras.model_heads import log_mel_arguments
 
 WRITE = ("caption", "speech", "autoencoder")
+BYTES = "_bytes"  # TensorFlow Serving's REST API encodes strings as base64 only under names that end so.
 
 
 def generation_endpoints(model, preprocessor, prepare, answer):
@@ -53,9 +54,10 @@ class Writer:
         outputs: dict of tensors.
 
     Returns: dict. Of each speech output what `Preprocessor.sounds` gives. Of each modality that an
-        autoencoder rebuilds, as "<output>_<modality>": an image as PNG, string `(B,)`; a sound as 16-bit PCM,
-        int16 `(B, S)`, by `GriffinLim`, with "<output>_<modality>_samples" and "<output>_<modality>_rate",
-        int32 `(B,)`; a text, string `(B,)`; numbers and features as they are.
+        autoencoder rebuilds, as "<output>_<modality>": a sound as 16-bit PCM, int16 `(B, S)`, by
+        `GriffinLim`, with "<output>_<modality>_samples" and "<output>_<modality>_rate", int32 `(B,)`; a text,
+        string `(B,)`; numbers and features as they are; and as "<output>_<modality>_bytes" an image as PNG,
+        string `(B,)`.
     """
 
     def __init__(self, preprocessor):
@@ -77,7 +79,7 @@ class Writer:
             if modality is None:
                 continue
             if modality.kind == "image":
-                written[key] = _as_png(x)
+                written[key + BYTES] = _as_png(x)
             elif modality.kind == "audio":
                 written |= self._as_sound(key, x, modality)
             else:

@@ -11,7 +11,7 @@ from mm_keras.checks import closest, listing, message
 from mm_keras.data.preprocessor import Preprocessor
 from mm_keras.data.raw import check_contents, read_raw
 from mm_keras.exporting.reload import make_interpreter
-from mm_keras.generation import Writer, generation_endpoints
+from mm_keras.generation import BYTES, Writer, generation_endpoints
 from mm_keras.run_folder import BEST, load_run
 
 
@@ -101,7 +101,7 @@ class Predictor:
             }
             return write({**raw, **(drawn if sample else {})})
 
-        parts = self._ask(ask, cells, root, batch_size)
+        parts = [self._named(part) for part in self._ask(ask, cells, root, batch_size)]
         writable = self.writable(sample)
         lost = [name for name in to or () if not set(writable[name]) & parts[0].keys()]
         if lost:
@@ -123,6 +123,11 @@ class Predictor:
         for key, modality in () if sample else self.preprocessor.copies.items():
             names.setdefault(modality, []).extend(sound_keys(key))
         return names
+
+    def _named(self, written):
+        """Returns what a signature gave, under the names of `writable`: without the suffix of files."""
+        names = {key + BYTES: key for key in self.preprocessor.copies if self._is_image(key)}
+        return {names.get(key, key): x for key, x in written.items()}
 
     def _is_image(self, key):
         """Tells whether an answer of `generate` is a file, and no text."""

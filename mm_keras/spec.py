@@ -137,6 +137,8 @@ class Spec(Part):
         if self.outputs[name].kind == "autoencoder":
             sounds = [key for key, m in self.copies_of(name).items() if self.modalities[m].kind == "audio"]
             beside = [f"{key}_{part}" for key in sounds for part in ("samples", "rate")]
+            images = [key for key, m in self.copies_of(name).items() if self.modalities[m].kind == "image"]
+            beside += [f"{key}_bytes" for key in images]  # Under which servers give files.
             code = [] if self.outputs[name].latent.kind == "joint" else [f"{name}_{LATENT}"]
             return [*self.copies_of(name), *code, *beside]
         return []

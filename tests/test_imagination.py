@@ -131,7 +131,7 @@ def test_all_forms_of_the_model_make_the_same(imagining, exported):
 
 def test_the_export_compares_what_is_generated(exported):
     parity = exported["saved_model"]["parity"]
-    assert {"generate/copy_audio", "generate/copy_image", "reconstruct/copy_latent"} <= parity[
+    assert {"generate/copy_audio", "generate/copy_image_bytes", "reconstruct/copy_latent"} <= parity[
         "differences"
     ].keys()
     assert "generate/copy_text" in parity["labels"] and parity["max_difference"] < 1e-4
@@ -220,6 +220,13 @@ def test_wrong_latents_are_refused(change, words, colours):
     outputs = {"copy": {"kind": "autoencoder", **change}}
     with pytest.raises(SpecError, match=words):
         tiny_spec(colours, outputs=outputs)
+
+
+def test_the_name_under_which_a_server_gives_a_file_is_taken(colours):
+    with pytest.raises(SpecError, match="no modality or other output named `copy_image_bytes`"):
+        tiny_spec(
+            colours, outputs={"copy": {"kind": "autoencoder"}, "copy_image_bytes": {"kind": "classification"}}
+        )
 
 
 def test_a_name_that_is_not_written_is_refused(imagining):

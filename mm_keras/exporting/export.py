@@ -13,6 +13,7 @@ from mm_keras.balance import plain_model
 from mm_keras.exporting.child import run_child
 from mm_keras.exporting.parity import Reference
 from mm_keras.exporting.savedmodel import write_saved_model, write_static_model
+from mm_keras.exporting.warm_up import write_warm_up
 
 PLACES = {"saved_model": "serving", "tflite": "mobile"}
 
@@ -51,6 +52,9 @@ def export(model, spec, data, folder=None):
             parity = {kind: future.result() for kind, future in compare.items()}
         for kind, result in parity.items():
             _write_beside(kind, stage / PLACES[kind], result, data.preprocessor)
+        if "saved_model" in written:
+            extra = written["saved_model"] / "assets.extra"
+            write_warm_up(spec.name, reference.raw, reference.present, extra)
         return _publish(folder, stage, parity, written)
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -11,11 +11,14 @@ from mm_keras.checks import message
 from mm_keras.data.raw import read_raw
 from mm_keras.evaluation import subset_name, subsets_of
 from mm_keras.exporting.child import ExportError, run_child
-from mm_keras.generation import Writer
+from mm_keras.exporting.example_signatures import example_outputs, examples_of
+from mm_keras.generation import BYTES, Writer
 from mm_keras.model import embedding_model
 
 ROUNDING = 4  # Units in the last place.
 ROWS_AT_ONCE = 32
+MOST_EXAMPLES = 16  # Rows of classify and regress, which are serving_default in another form.
+EXACT = ("describe/description", "classify/classes")
 LEAST_EQUAL = 0.95  # Share of equal texts: where two tokens are as likely, rounding decides.
 
 
@@ -51,14 +54,18 @@ class Reference:
         masks = np.asarray([[name in subset for name in spec.modality_names] for subset in subsets], float)
         present = (present[index] * masks[taken]).astype(np.float32)
         kept = present.any(axis=1)
-        index, taken, present = index[kept], taken[kept], present[kept]
+        index, taken, self.present = index[kept], taken[kept], present[kept]
         self.names = [subset_name(subsets[i]) for i in taken]
         raw = read_raw(self.preprocessor, data.cells(rows), np.arange(len(rows)))
-        self.raw = self._blank(raw, index, present)
+        self.raw = self._blank(raw, index, self.present)
         batch = {name: tf.gather(x, index) for name, x in data.decode(rows).items()}
-        self.inputs = self.preprocessor.finish(batch, tf.constant(present))
+        self.inputs = self.preprocessor.finish(batch, tf.constant(self.present))
         self._write("raw", self.raw)
         self._write("tensors", self.inputs)
+        self._answer(model)
+
+    def _answer(self, model):
+        """Sets `expected`, what each signature answers by the Keras model, signature -> name -> array."""
         answer = answering_model(model)
         outputs = {key: x.numpy() for key, x in answer(self.inputs, training=False).items()}
         self.expected = {
@@ -66,7 +73,9 @@ class Reference:
             "serving_default": _arrays(self.preprocessor.answers(outputs)),
             "reconstruct": _arrays(self.preprocessor.reconstructions(outputs)),
         }
-        if spec.of_kind("caption"):
+        self._describe()
+        self._state_examples(outputs)
+        if self.spec.of_kind("caption"):
             self._search(CaptionSearch(model, self.preprocessor))
         writer = Writer(self.preprocessor)
         if writer:
@@ -105,7 +114,13 @@ class Reference:
                     raise ExportError(message(f"export {kind}", f"output {key!r}", f"{sorted(given)}", fix))
             self._set_aside_other_texts(f"export {kind}", given, self.expected[signature])
             for key, want in self.expected[signature].items():
-                self._measure(f"{signature}/{key}", key, given[key], want, differences, equal)
+                place = f"{signature}/{key}"
+                if place in EXACT:
+                    same = given[key].shape == want.shape and np.all(given[key] == want)
+                    differences[place] = 0.0 if same else np.inf
+                else:
+                    meant = self.meant.get(signature, key)
+                    self._measure(place, meant, given[key], want, differences, equal)
         result = {
             "rows": len(self.names),
             "subsets": sorted(set(self.names)),
@@ -130,7 +145,7 @@ class Reference:
         if key in self.spec.of_kind("speech") or want.dtype == np.int16:
             differences[place] = sounds_apart(given, want)
             return
-        rebuilt = self.preprocessor.rebuilt(key)
+        rebuilt = self.preprocessor.rebuilt(key.removesuffix(BYTES))
         if want.dtype == object and rebuilt is not None and rebuilt.kind == "image":
             differences[place] = pictures_apart(given, want)
             return
@@ -161,6 +176,27 @@ class Reference:
                 raise ExportError(message(owner, f"at least {LEAST_EQUAL:.0%} equal texts", received, fix))
             key = next(key for key in (f"{name}_score", f"{name}_scores") if key in expected)
             given[key] = np.where(same, given[key], expected[key])
+
+    def _describe(self):
+        about = np.array([b"", b"inputs"], object)
+        self._write("describe", {"about": about})
+        description = np.full(len(about), self.preprocessor.description().encode(), object)
+        self.expected["describe"] = {"description": description}
+
+    def _state_examples(self, outputs):
+        """Expects of classify and regress, for a few rows, what the outputs say that they answer."""
+        self.meant = example_outputs(self.preprocessor)
+        few = np.unique(np.linspace(0, len(self.names) - 1, MOST_EXAMPLES).astype(int))
+        examples = examples_of({name: values[few] for name, values in self.raw.items()})
+        for signature, name in self.meant.items():
+            self._write(signature, {"inputs": examples})
+            answers = outputs[name][few]
+            if signature == "classify":
+                labels = [label.encode() for label in self.preprocessor.labels[name]]
+                classes = np.array([labels] * len(few), object)
+                self.expected[signature] = {"classes": classes, "scores": answers}
+            else:
+                self.expected[signature] = {"outputs": answers}
 
     def _search(self, captions):
         count = len(self.names)

@@ -71,7 +71,8 @@ def run_saved_model(task):
     latency = {}
     for name, signature in loaded.signatures.items():
         inputs = read_inputs(task["inputs"], "tensors" if name == "tensors" else "raw")
-        inputs |= read_inputs(task["inputs"], name)  # What it reads beside the others.
+        inputs |= read_inputs(task["inputs"], name)  # What it reads beside the others, or in their place.
+        inputs = {key: inputs[key] for key in signature.structured_input_signature[1]}
         rows = len(next(iter(inputs.values())))
         parts = [
             signature(**{key: tensor[i : i + ROWS_AT_ONCE] for key, tensor in inputs.items()})

@@ -4,14 +4,16 @@ import keras
 import tensorflow as tf
 
 from mm_keras.answering_model import answering_model
+from mm_keras.exporting.example_signatures import example_endpoints, set_methods
 from mm_keras.generation import generation_endpoints
 from mm_keras.model import embedding_model
 
 
 def write_saved_model(model, spec, preprocessor, folder):
-    """Writes a SavedModel with the signatures serving_default, tensors, embed (unless nothing is
+    """Writes a SavedModel with the signatures serving_default, tensors, describe, embed (unless nothing is
     fused), where the spec has an autoencoder, reconstruct, where it has a caption,
-    speech or autoencoder output, generate, and where it has a caption output, sample.
+    speech or autoencoder output, generate, where it has a caption output, sample, and those of
+    `example_endpoints`.
 
     Inputs carry the names of the spec's modalities (`tensors` also has `present`), outputs those of its
     outputs; a classification's scores are `<output>_scores` beside its label strings, the numbers of a
@@ -22,6 +24,8 @@ def write_saved_model(model, spec, preprocessor, folder):
     What an autoencoder rebuilds is `<output>_<modality>`: of `reconstruct` pixels, log-mel spectrograms,
     texts and numbers, and `<output>_latent`, where it has a code of its own; of `generate` what `Writer`
     gives. A sound is 16-bit PCM, int16 `(B, S)`, with `<output>_samples` and `<output>_rate`, int32 `(B,)`.
+    `describe` answers any strings `about` `(B,)` by `description` `(B,)`, what preprocess.json holds, so that
+    a client learns from any server what the model reads.
     """
     trained, model = model, answering_model(model)
     archive = keras.export.ExportArchive()
@@ -33,6 +37,7 @@ def write_saved_model(model, spec, preprocessor, folder):
     endpoints = {
         "serving_default": (lambda inputs: preprocessor.answers(run(prepare(inputs))), raw),
         "tensors": (run, tensors),
+        "describe": (_describer(preprocessor), {"about": tf.TensorSpec([None], tf.string, "about")}),
     }
     if embed is not None:
         fuse = _traced(lambda inputs: embed(inputs, training=False), tensors)
@@ -40,9 +45,16 @@ def write_saved_model(model, spec, preprocessor, folder):
     if spec.of_kind("autoencoder"):
         endpoints["reconstruct"] = (lambda inputs: preprocessor.reconstructions(run(prepare(inputs))), raw)
     endpoints |= generation_endpoints(trained, preprocessor, prepare, run)
+    endpoints |= example_endpoints(preprocessor, prepare, run)
     for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)
+    set_methods(preprocessor, folder)
+
+
+def _describer(preprocessor):
+    text = preprocessor.description()
+    return lambda inputs: {"description": tf.fill(tf.shape(inputs["about"]), text)}
 
 
 def _traced(function, signature):

@@ -16,6 +16,7 @@ import tiny
 
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.exporting import ExportError, export
+from mm_keras.exporting.example_signatures import examples_of
 from mm_keras.exporting.export import float32_model
 from mm_keras.exporting.parity import Reference
 from mm_keras.exporting.savedmodel import write_saved_model
@@ -26,6 +27,10 @@ pytestmark = pytest.mark.slow
 
 SCORES = ("label", "label_scores", "tags", "tags_scores")
 COPIES = tuple(f"copy_{name}" for name in tiny.NAMES)
+GENERATED = {*COPIES, "copy_audio_samples", "copy_audio_rate", "copy_image_bytes"} - {"copy_image"}
+SIGNATURES = {
+    "serving_default", "tensors", "describe", "embed", "reconstruct", "generate", "classify",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,8 @@ def test_two_folders_hold_all_that_a_client_needs(exported):
     assert [path.name for path in sorted(root.iterdir())] == ["mobile", "serving"]
     assert serving == root / "serving/1" and model == root / "mobile/1/model.tflite"
     beside = {"preprocess.json", "vocabulary.txt", "labels_label.txt", "labels_tags.txt", "parity.json"}
-    assert {path.name for path in (serving / "assets.extra").iterdir()} == beside
+    extra = {path.name for path in (serving / "assets.extra").iterdir()}
+    assert extra == {*beside, "tf_serving_warmup_requests"}
     assert {path.name for path in model.parent.iterdir()} == {"model.tflite", *beside}
     assert exported["tflite"]["bytes"] == model.stat().st_size
     files = [path for path in serving.rglob("*") if path.is_file()]
@@ -82,7 +88,9 @@ def test_signatures_carry_the_names_of_the_spec(exported):
         "tensors": (modalities | {"present"}, {"label", "tags", *COPIES}),
         "embed": (modalities, {"embedding"}),
         "reconstruct": (modalities, set(COPIES)),
-        "generate": (modalities, {*COPIES, "copy_audio_samples", "copy_audio_rate"}),
+        "generate": (modalities, GENERATED),
+        "describe": ({"about"}, {"description"}),
+        "classify": ({"inputs"}, {"classes", "scores"}),
     }
     for signature in signatures.values():
         tensors = [*signature.structured_input_signature[1].values(), *signature.structured_outputs.values()]
@@ -101,9 +109,10 @@ def test_parity_json_tells_how_far_each_answer_is_away(exported):
         assert "+".join(tiny.NAMES) in told["subsets"] and len(told["subsets"]) > 3
         assert all(0 < time < 10_000 for time in told["latency_ms"].values())
     served = exported["saved_model"]["parity"]
-    assert set(served["latency_ms"]) == {"serving_default", "tensors", "embed", "reconstruct", "generate"}
-    for place in ("tensors/copy_audio", "embed/embedding", "serving_default/label_scores"):
-        assert place in served["differences"]
+    assert set(served["latency_ms"]) == SIGNATURES
+    places = {"tensors/copy_audio", "embed/embedding", "serving_default/label_scores", "classify/scores"}
+    assert places <= served["differences"].keys()
+    assert served["differences"]["describe/description"] == served["differences"]["classify/classes"] == 0
     assert {"tensors/label", "serving_default/label", "serving_default/tags"} <= set(served["labels"])
     assert set(exported["tflite"]["parity"]["differences"]) == {
         f"tensors/{key}" for key in ("label", "tags", *COPIES)
@@ -212,14 +221,19 @@ def test_a_row_answers_alike_alone_and_in_a_batch(exported, trained):
         "text": tf.constant(["a", "blau one", "", "grün " * 9, "x"]),
         "vec": tf.random.normal((5, 6)),
     }
+    others = {
+        "tensors": inputs,
+        "describe": {"about": raw["text"]},
+        "classify": {"inputs": tf.constant(examples_of({name: x.numpy() for name, x in raw.items()}))},
+    }
     for name, signature in signatures.signatures.items():
-        batch = {key: x[:5] for key, x in (inputs if name == "tensors" else raw).items()}
+        batch = {key: x[:5] for key, x in others.get(name, raw).items()}
         whole = signature(**batch)
         for row in range(5):
             alone = signature(**{key: x[row : row + 1] for key, x in batch.items()})
             for key, x in alone.items():
                 want = whole[key][row : row + 1].numpy()
-                if (name, key) == ("generate", "copy_image"):  # Where a half is rounded is chance.
+                if (name, key) == ("generate", "copy_image_bytes"):  # Where a half is rounded is chance.
                     pixels = [tf.io.decode_png(png).numpy().astype(int) for png in (x[0].numpy(), want[0])]
                     assert np.abs(pixels[0] - pixels[1]).max() <= 1
                 elif want.dtype == np.int16:  # Of a sound a hundredth is what nobody hears.

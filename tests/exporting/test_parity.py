@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +19,7 @@ from mm_keras.model import build_model
 def reference(tiny_manifest, tmp_path_factory):
     spec = tiny.quick_spec(tiny_manifest)
     data = make_datasets(spec)
+    keras.utils.set_random_seed(7)
     return Reference(build_model(spec, data), spec, data, tmp_path_factory.mktemp("rows"))
 
 
@@ -71,6 +73,20 @@ def test_one_value_that_is_over_tolerance_is_enough(compare, key):
 def test_an_answer_that_is_no_number_is_never_within_tolerance(compare, key):
     with pytest.raises(ExportError, match=f"Received: nan in tensors/{key}"):
         compare({key: shift(0, 0, np.nan)}, tolerance=1e9)
+
+
+@pytest.mark.parametrize("place", [("describe", "description"), ("classify", "classes")])
+def test_what_clients_read_is_the_same_to_the_letter(reference, monkeypatch, place):
+    signature, key = place
+    answers = {name: x.copy() for name, x in reference.expected[signature].items()}
+    monkeypatch.setattr(
+        parity, "run_child", lambda *_: {"latency_ms": {signature: 1.0}, "operators": ["MatMul"]}
+    )
+    monkeypatch.setattr(parity, "read_tensors", lambda folder, name: answers)
+    assert reference.compare("saved_model", "somewhere", 1e-3)["max_difference"] == 0
+    answers[key].flat[-1] = b"other"
+    with pytest.raises(ExportError, match=f"Received: inf in {signature}/{key}"):
+        reference.compare("saved_model", "somewhere", 1e9)
 
 
 def test_labels_that_differ_are_counted(compare, reference):
