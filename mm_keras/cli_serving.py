@@ -116,6 +116,86 @@ def serve(
     )
 
 
+def kit(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Folders, or names in saved_models.", show_default=False),
+    ],
+    output: Annotated[Path | None, typer.Option(help="New folder; deploy_NAME if not given.")] = None,
+    version: Annotated[list[int] | None, typer.Option(help="Serve it too. May be repeated.", min=0)] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VERSION",
+            help="May be repeated; default: canary is the newest version, stable the one before.",
+        ),
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Label no version: always the newest is served.")
+    ] = False,
+    cpus: Annotated[
+        int | None, typer.Option(help="Processors of the server; default: as many as here.", min=1)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds something.")] = False,
+):
+    """Write what TensorFlow Serving needs in production.
+
+    Configuration of models, batching and monitoring, docker-compose.yaml with Prometheus and the demo page,
+    manifests for Kubernetes, and a load script with real requests. README.md in it has the commands.
+
+    Example: mm-keras kit keypad --label stable=1 --label canary=2
+    """
+    from mm_keras import console, console_serving
+    from mm_keras.serving.kit import write_kit
+
+    if no_labels and label:
+        raise ValueError(message("kit", "--label or --no-labels", "both", "Leave out one of them."))
+    labels = {} if no_labels else _read_labels(label, models) or None
+    written = write_kit(models, output, labels, tuple(version or ()), cpus, force)
+    console_serving.show_kit(console.make_console(), written)
+
+
+def demo(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="A folder such as saved_models/NAME.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="In place of MODEL: a server, such as http://localhost:8501.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--model", help="With --url: the model's name.")] = None,
+    version: Annotated[int | None, typer.Option(help="With --url: instead of the newest.", min=0)] = None,
+    examples: Annotated[
+        Path | None, typer.Option(help="Manifest of rows to try; default: a few of the export's own.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free one.", min=0, max=65535)] = 7860,
+):
+    """Show a page to try a model: with images, texts and sounds, any of which may be left out.
+
+    With --url, a key is taken from the environment: MM_KERAS_API_KEY.
+
+    Example: mm-keras demo saved_models/keypad
+    """
+    from mm_keras import console, console_serving
+
+    _need_extra("demo", "gradio", "uvicorn", "httpx", "orjson", "pybase64", "prometheus_client")
+    out = console.make_console()
+    with console.working(out, "Starting"):
+        from mm_keras.serving.demo import run_demo
+    key = os.environ.get("MM_KERAS_API_KEY") if url else None
+    run_demo(
+        model,
+        url,
+        name,
+        version,
+        key,
+        examples=examples,
+        host=host,
+        port=port,
+        started=lambda page: console_serving.show_demo(out, page),
+    )
+
+
 def _need_extra(extra, *modules):
     lost = [name for name in modules if find_spec(name) is None]
     if lost:

@@ -1,6 +1,8 @@
 """How servers look on a terminal."""
 
-from mm_keras.console import make_list, show_commands
+import shlex
+
+from mm_keras.console import make_list, show_commands, show_paths
 
 
 def show_server(out, server):
@@ -28,3 +30,31 @@ def show_server(out, server):
     out.print(grid)
     if commands:
         show_commands(out, commands)
+
+
+def show_kit(out, written):
+    """Says what a kit holds, and what to do with it."""
+    grid = make_list()
+    for model in written["models"]:
+        labels = [f"{label} = {version}" for label, version in model["labels"].items()]
+        versions = ", ".join(map(str, model["versions"]))
+        grid.add_row(
+            "Model", f"{model['name']}, version {versions}" + (f" ({', '.join(labels)})" if labels else "")
+        )
+    out.print(grid)
+    show_paths(out, "Written", [f"{written['folder']}/{name}" for name in written["files"]])
+    folder = shlex.quote(written["folder"])
+    show_commands(
+        out,
+        [
+            f"docker compose --project-directory {folder} up --detach",
+            f"python {folder}/load.py --requests 2000 --concurrency 32",
+            f"less {folder}/README.md",
+        ],
+    )
+
+
+def show_demo(out, page):
+    """Says where the page is."""
+    show_paths(out, "Page", [page.url])
+    out.print("Ctrl-C ends it.", style="dim")

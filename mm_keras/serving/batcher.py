@@ -170,8 +170,8 @@ class Batcher:
         try:
             answers = _ask_at_once(tasks)
         except Exception as error:
-            if len(tasks) == 1:
-                return [(tasks[0], error)]
+            if len(tasks) == 1 or getattr(error, "code", "") != "INVALID_ARGUMENT":
+                return [(task, error) for task in tasks]
             # Some are at fault, and no other is to be hurt by them.
             half = len(tasks) // 2
             return self._run(tasks[:half], began) + self._run(tasks[half:], began)

@@ -22,7 +22,9 @@ class Engine:
     def __init__(self, settings):
         self.settings = settings
         self.metrics = Metrics()
-        self.repository = Repository(settings.models, settings.threads, settings.poll_seconds)
+        self.repository = Repository(
+            settings.models, settings.threads, settings.poll_seconds, settings.timeout
+        )
         self.batcher = Batcher(
             settings.most_rows, settings.most_waiting, settings.workers, self.metrics.observe_batch
         )

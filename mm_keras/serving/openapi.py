@@ -80,11 +80,15 @@ def _predict(model):
         rows = _object({name: _schema(place) for name, place in signature.inputs.items()})
         columns = _object({name: _schema(place, 0) for name, place in signature.inputs.items()})
         named = {"signature_name": {"const": signature.name}}
+        if len(signature.inputs) == 1:  # Its name may be left out.
+            (place,) = signature.inputs.values()
+            rows = {"anyOf": [rows, _schema(place)]}
+            columns = {"anyOf": [columns, _schema(place, 0)]}
         for form, schema in (
-            ("instances", {"type": "array", "minItems": 1, "maxItems": 8, "items": rows}),
+            ("instances", {"type": "array", "minItems": 1, "items": rows}),
             ("inputs", columns),
         ):
-            requests.append(_object({**named, form: schema}))
+            requests.append(_object({**named, form: schema}, closed=False))
     answer = {"type": "object", "properties": {"predictions": {"type": "array"}, "outputs": {}}}
     return _operation("Answers", answer, tuple(ERRORS), {"oneOf": requests})
 
@@ -98,20 +102,22 @@ def _examples(method):
     request = _object(
         {
             "signature_name": {"type": "string"},
-            "examples": {"type": "array", "minItems": 1, "maxItems": 8, "items": example},
+            "examples": {"type": "array", "minItems": 1, "items": example},
         },
         ["examples"],
+        closed=False,
     )
     return _operation(f"Answers of tf.Example: {method}", {"type": "object"}, tuple(ERRORS), request)
 
 
-def _object(properties, required=None):
+def _object(properties, required=None, closed=True):
+    """Returns the schema of an object; whole requests may hold more than is read, and are not `closed`."""
     required = list(properties) if required is None else required
     return {
         "type": "object",
         "properties": properties,
         "required": required,
-        "additionalProperties": False,
+        "additionalProperties": not closed,
     }
 
 

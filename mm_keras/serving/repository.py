@@ -40,12 +40,13 @@ class Repository:
         settings: list of ModelSettings.
         threads: int. As of ServedModel.
         poll_seconds: float > 0. How often folders are looked at.
+        seconds: float or None. As of ServedModel.
     """
 
-    def __init__(self, settings, threads=1, poll_seconds=1.0):
+    def __init__(self, settings, threads=1, poll_seconds=1.0, seconds=None):
         self.settings = {model.name: model for model in settings}
         self.states = {name: {} for name in self.settings}  # Model -> version -> VersionState.
-        self._threads, self._poll_seconds = threads, poll_seconds
+        self._load_arguments, self._poll_seconds = (threads, seconds), poll_seconds
         self._loader = ThreadPoolExecutor(1, "load")
         self._lock = asyncio.Lock()
 
@@ -177,7 +178,9 @@ class Repository:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            state.served = await loop.run_in_executor(self._loader, ServedModel, folder, self._threads)
+            state.served = await loop.run_in_executor(
+                self._loader, ServedModel, folder, *self._load_arguments
+            )
         except Exception as error:
             state.state, state.error = "END", str(error)
             logger.error("A version could not be loaded", extra={**about, "error": str(error)})

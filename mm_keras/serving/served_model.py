@@ -1,5 +1,6 @@
 """One version of a model, loaded as TensorFlow Serving loads it: a graph, a session, signatures."""
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,8 @@ METHODS = {
 DEFAULT_SIGNATURE = "serving_default"
 WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"
 INITIALISER = "__saved_model_init_op"
+ATTEMPTS = 3
 STATUS = {
-    tf.errors.CancelledError: "CANCELLED",
     tf.errors.InvalidArgumentError: "INVALID_ARGUMENT",
     tf.errors.DeadlineExceededError: "DEADLINE_EXCEEDED",
     tf.errors.NotFoundError: "NOT_FOUND",
@@ -57,6 +58,15 @@ class Place:
     def batched(self):
         return bool(self.shape) and self.shape[0] is None
 
+    def blank(self):
+        """Returns a row of nothing: empty strings, zeros."""
+        shape = [axis or 1 for axis in self.shape]
+        return (
+            np.full(shape, b"", object)
+            if self.dtype == tf.string
+            else np.zeros(shape, self.dtype.as_numpy_dtype)
+        )
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -86,12 +96,14 @@ class ServedModel:
         folder: path. Of a SavedModel.
         threads: int > 0. Threads of one operator. With 1 all operators run in the thread that asks, so that
             as many batches run at once as threads ask.
+        seconds: float > 0 or None. What takes longer is ended, so that no input keeps a thread for ever.
 
     Raises: ValueError, if the folder holds no SavedModel that can be loaded and answers its warm-up requests.
     """
 
-    def __init__(self, folder, threads=1):
+    def __init__(self, folder, threads=1, seconds=None):
         self.folder = Path(folder)
+        self._milliseconds = round(1000 * seconds) if seconds else 0
         self.meta_graph = read_meta_graph(self.folder)
         self.signatures = {
             name: _signature(name, proto)
@@ -99,7 +111,7 @@ class ServedModel:
             if not name.startswith("__") and proto.method_name in METHODS
         }
         self.references = 0  # Requests that it answers; counted by the repository.
-        self._callables = {}
+        self._callables, self._lock = {}, threading.Lock()
         settings = config_pb2.ConfigProto(
             intra_op_parallelism_threads=threads,
             inter_op_parallelism_threads=-1 if threads == 1 else 0,
@@ -151,11 +163,16 @@ class ServedModel:
         """
         names = tuple(outputs or signature.outputs)
         call = self._callable(signature, names)
-        try:
-            values = call(*(inputs[name] for name in signature.inputs))
-        except tf.errors.OpError as error:
-            raise ServingError(STATUS.get(type(error), "INTERNAL"), reason_of(error)) from error
-        return dict(zip(names, values, strict=True))
+        for attempt in range(ATTEMPTS):
+            try:
+                values = call(*(inputs[name] for name in signature.inputs))
+                return dict(zip(names, values, strict=True))
+            except tf.errors.CancelledError as error:
+                # An operator failed, and its neighbour was faster to tell that it was ended for it.
+                if attempt == ATTEMPTS - 1:
+                    raise ServingError("INVALID_ARGUMENT", reason_of(error)) from error
+            except tf.errors.OpError as error:
+                raise ServingError(STATUS.get(type(error), "INTERNAL"), reason_of(error)) from error
 
     def close(self):
         self._callables.clear()
@@ -163,20 +180,23 @@ class ServedModel:
 
     def _callable(self, signature, outputs):
         key = (signature.name, outputs)
-        if key not in self._callables:
-            options = config_pb2.CallableOptions(
-                feed=[place.tensor for place in signature.inputs.values()],
-                fetch=[signature.outputs[name].tensor for name in outputs],
-            )
-            # What `Session.make_callable` makes, for feeds too.
-            self._callables[key] = self._session._make_callable_from_options(options)
-        return self._callables[key]
+        with self._lock:  # The graph of a new one is optimised, which takes seconds: once.
+            if key not in self._callables:
+                options = config_pb2.CallableOptions(
+                    feed=[place.tensor for place in signature.inputs.values()],
+                    fetch=[signature.outputs[name].tensor for name in outputs],
+                    run_options=config_pb2.RunOptions(timeout_in_ms=self._milliseconds),
+                )
+                # What `Session.make_callable` makes, for feeds too.
+                self._callables[key] = self._session._make_callable_from_options(options)
+            return self._callables[key]
 
     def _warm_up(self):
-        """Answers the requests that were exported with the model; returns how many."""
+        """Answers the requests that were exported with the model, or a row of nothing: the first answer takes
+        seconds. Returns how many."""
         path = self.folder / WARM_UP
         if not path.is_file():
-            return 0
+            return self._answer_nothing()
         count = 0
         for record in tf.compat.v1.io.tf_record_iterator(str(path)):
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
@@ -186,6 +206,17 @@ class ServedModel:
             self.run(signature, {name: tf.make_ndarray(x) for name, x in request.inputs.items()})
             count += 1
         return count
+
+    def _answer_nothing(self):
+        signature = self.signatures.get(DEFAULT_SIGNATURE)
+        if signature is None or signature.method != "predict" or not signature.batched:
+            return 0
+        try:
+            self.run(signature, {name: place.blank() for name, place in signature.inputs.items()})
+        except ServingError as error:
+            if error.code != "INVALID_ARGUMENT":  # It may want something.
+                raise
+        return 1
 
 
 def read_meta_graph(folder):

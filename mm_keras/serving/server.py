@@ -34,7 +34,7 @@ class ServerSettings:
         most_rows: int > 0. Rows of a batch.
         most_waiting: int > 0. Rows that may wait; more are refused at once.
         workers: int > 0 or None. Batches answered at the same time; None: as many as there are processors.
-        threads: int > 0. Threads of one operator: more than 1 where single requests of a large model are to be
+        threads: int > 0. Threads of one operator; more than 1 where one request of a large model is to be
             quick.
         timeout: float > 0. Seconds of the longest request; a gRPC deadline may be shorter.
         poll_seconds: float > 0. How often folders are looked at for new versions.

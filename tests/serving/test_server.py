@@ -94,11 +94,15 @@ def test_a_full_queue_refuses_at_once_and_the_others_are_answered(small_model):
         assert all("to wait" in answer["error"] for status, answer in results if status == 503)
 
 
-def test_a_request_that_takes_too_long_is_ended(small_model):
-    with serving(small_model, timeout=0.05) as server:
-        status, answer = ask(server, PREDICT, SLOW)
-        assert status == 504
-        assert "an answer in time" in answer["error"]
+def test_a_request_that_takes_too_long_is_ended_in_the_graph_too(small_model):
+    endless = {"signature_name": "slow", "instances": [2**31 - 1]}
+    with serving(small_model, timeout=0.2, workers=1) as server:
+        for _ in range(3):
+            status, answer = ask(server, PREDICT, endless)
+            assert status == 504
+            assert "an answer in time" in answer["error"]
+        time.sleep(0.3)
+        assert ask(server, PREDICT, {"instances": [{"text": "a", "pair": [1, 2]}]})[0] == 200
 
 
 def test_clients_that_hang_up_do_no_harm(small_model):
