@@ -35,7 +35,9 @@ class Run:
         """The functional model of the best epoch, loaded on first use, without its optimizer."""
         if self._model is None:
             mm_keras.model.import_layers(self.spec.fusion)
-            self._model = plain_model(keras.saving.load_model(self.folder / BEST, compile=False))
+            # Lambda layers, which are code of whoever wrote the file, are refused.
+            loaded = keras.saving.load_model(self.folder / BEST, compile=False, safe_mode=True)
+            self._model = plain_model(loaded)
         return self._model
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tiny
@@ -25,6 +26,14 @@ def test_a_loaded_run_answers_as_the_run_that_was_trained(trained):
     for key, x in given.items():
         np.testing.assert_allclose(x, want[key], atol=1e-6, err_msg=key)
     assert loaded.model is loaded.model
+
+
+def test_a_lambda_layer_is_not_loaded(tiny_manifest, tmp_path):
+    run = make_run_folder(tmp_path, *make_fitted(tiny_manifest))
+    x = keras.Input((2,))
+    keras.Model(x, keras.layers.Lambda(lambda x: x + 1)(x)).save(run.folder / BEST)
+    with pytest.raises(ValueError, match="ambda"):
+        assert run.model
 
 
 def make_fitted(manifest):
