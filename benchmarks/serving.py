@@ -31,6 +31,7 @@ TITLES = {"rest": "mm-keras, REST", "grpc": "mm-keras, gRPC", "peer": "FastAPI, 
 CONCURRENCY = [1, 8, 32, 128]
 MOST_ROWS = 400
 DEADLINE = 1.0  # Seconds, at twice the capacity.
+CROWD = 600
 
 
 def read_rows(manifest):
@@ -48,9 +49,11 @@ def read_rows(manifest):
 
 
 @contextmanager
-def running(command, url):
-    """Gives a server's process once `url` answers."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(command, url, core=None):
+    """Gives a server's process once `url` answers; on one core alone, if that is given."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_bound_to(core)
+    )
     try:
         end = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < end:
@@ -67,12 +70,20 @@ def running(command, url):
         process.wait(60)
 
 
-def load(kind, model, rows, **options):
+def _bound_to(core):
+    return None if core is None else lambda: os.sched_setaffinity(0, {core})
+
+
+def load(kind, model, rows, core=None, **options):
     command = [sys.executable, str(FOLDER / "serving_load.py"), kind, str(KINDS[kind]), model, str(rows)]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        preexec_fn=_bound_to(core),
     )
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -115,18 +126,26 @@ def measure_all(chosen, rows):
                         results.setdefault(f"{kind} {count}", []).append(found)
                         print(turn + 1, kind, count, found, flush=True)
     best = {key: max(turns, key=lambda turn: turn["per_second"]) for key, turns in results.items()}
-    overloads = {}
-    if chosen.overload:
-        with running(serve, f"http://127.0.0.1:{REST}/readyz") as process:
-            for kind in ("grpc", "rest"):
-                load(kind, model, rows, concurrency=32, seconds=3)
-                rate = 2 * best[f"{kind} 32"]["per_second"]
-                _, before = usage(process)
-                options = {"rate": rate, "seconds": chosen.overload, "timeout": DEADLINE}
-                overloads[kind] = {"rate": rate, "before_mb": round(before)}
-                overloads[kind] |= measure(process, kind, model, rows, **options)
-                print("overload", kind, overloads[kind], flush=True)
+    overloads = overload(chosen, serve, rows) if chosen.overload else {}
     return {"best": best, "turns": results, "overload": overloads}
+
+
+def overload(chosen, serve, rows):
+    """Asks for twice what the server can, for a while; server and load have a core each, so that it is the
+    server that has too much to do."""
+    model, (first, second) = chosen.model.name, sorted(os.sched_getaffinity(0))[:2]
+    found = {}
+    with running(serve, f"http://127.0.0.1:{REST}/readyz", core=first) as process:
+        for kind in ("grpc", "rest"):
+            capacity = load(kind, model, rows, core=second, concurrency=32, seconds=chosen.seconds)
+            _, before = usage(process)
+            # By REST connections that ask again at once: more of them than rows may wait.
+            much = {"rate": 2 * capacity["per_second"]} if kind == "grpc" else {"concurrency": CROWD}
+            options = {**much, "seconds": chosen.overload, "timeout": DEADLINE}
+            found[kind] = {"capacity": capacity["per_second"], "before_mb": round(before)}
+            found[kind] |= measure(process, kind, model, rows, core=second, **options)
+            print("overload", kind, found[kind], flush=True)
+    return found
 
 
 def make_table(figures, concurrency):

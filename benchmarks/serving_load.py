@@ -79,20 +79,6 @@ async def grpc_client(call, requests, until, times, codes, offset, timeout):
         index += 1
 
 
-async def http_once(port, request, timeout):
-    """Returns the status of one request on a connection of its own."""
-    async with asyncio.timeout(timeout):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            return head[9:12].decode()
-        finally:
-            writer.close()
-
-
 async def flood(ask, rate, until, times, codes):
     """Begins `rate` requests a second, whatever becomes of those before; waits for all of them."""
     began, count, running = time.perf_counter(), 0, set()
@@ -169,7 +155,9 @@ def main():
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--timeout", type=float, default=10, help="Deadline of a request, in seconds.")
-    parser.add_argument("--rate", type=float, help="Requests begun a second, in place of the concurrency.")
+    parser.add_argument(
+        "--rate", type=float, help="Of grpc: requests begun a second, in place of the concurrency."
+    )
     print(json.dumps(asyncio.run(load(parser.parse_args()))))
 
 

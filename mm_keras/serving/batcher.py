@@ -88,12 +88,7 @@ class Batcher:
 
         Raises: ServingError: RESOURCE_EXHAUSTED if too many rows wait, DEADLINE_EXCEEDED, or the model's own.
         """
-        if self.waiting_rows >= self.most_waiting or self._stopping:
-            fix = "Ask again later, or start more servers."
-            text = message(
-                "serve", f"fewer than {self.most_waiting} rows to wait", f"{self.waiting_rows}", fix
-            )
-            raise ServingError("RESOURCE_EXHAUSTED", text, retry_after=1)
+        self.check_room()
         step = self.most_rows if signature.batched else rows
         parts = [
             inputs if rows <= step else {name: x[at : at + step] for name, x in inputs.items()}
@@ -121,6 +116,15 @@ class Batcher:
         if len(answers) == 1:
             return answers[0]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    def check_room(self):
+        """Raises the ServingError of a request for which there is no room, before any work is done for it."""
+        if self.waiting_rows >= self.most_waiting or self._stopping:
+            fix = "Ask again later, or start more servers."
+            text = message(
+                "serve", f"fewer than {self.most_waiting} rows to wait", f"{self.waiting_rows}", fix
+            )
+            raise ServingError("RESOURCE_EXHAUSTED", text, retry_after=1)
 
     def stop(self):
         """Ends the threads once what waits is answered; nothing more is taken."""

@@ -133,6 +133,7 @@ class _Endpoint:
         if scope["method"] != "POST":
             raise _not_allowed(scope, "POST")
         self._engine.repository.choose(*place)  # Before a body is read that nobody will answer.
+        self._engine.batcher.check_room()
         request = json_tensors.parse_json(await read_body(scope, receive, self._engine.settings.most_bytes))
         name = request.get("signature_name", "")
         if not isinstance(name, str):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -159,7 +160,9 @@ class Server:
                 ("grpc.max_receive_message_length", settings.most_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-            ]
+            ],
+            # Those above are refused (RESOURCE_EXHAUSTED) before they cost more than their bytes.
+            maximum_concurrent_rpcs=settings.most_waiting + settings.workers * settings.most_rows,
         )
         health = add_services(server, self.engine)
         await health.set("", SERVING)
@@ -236,7 +239,15 @@ def serve(settings, started=None):
 
     async def run():
         server = Server(settings)
-        await server.run(started and (lambda: started(server)))
+
+        def begin():
+            # What is loaded stays: to look through it for garbage stops all answers for a while.
+            gc.collect()
+            gc.freeze()
+            if started:
+                started(server)
+
+        await server.run(begin)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
