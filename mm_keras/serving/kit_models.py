@@ -67,8 +67,10 @@ def read_models(models, labels=None, versions=()):
 
 
 def _folder_of(model):
-    named = SAVED_MODELS / model
-    return named if not Path(model).is_dir() and named.is_dir() else Path(model)
+    path = Path(model)
+    named = SAVED_MODELS / path
+    # A bare name means the export, whatever else has it: the data set lies beside it often.
+    return named if path.name == str(model) and named.is_dir() else path
 
 
 def _read_model(settings, labels, versions):

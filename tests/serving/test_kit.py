@@ -50,6 +50,7 @@ def test_a_kit_has_all_its_files(keypad, tmp_path):
 
 def test_a_name_alone_is_looked_for_among_the_exported_models(keypad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "keypad").mkdir()  # The data set, beside it as after the quickstart.
     assert write_kit("keypad")["folder"] == "deploy_keypad"
     assert written(tmp_path / "deploy_keypad") == FILES
 
