@@ -47,7 +47,7 @@ def show_kit(out, written):
     show_commands(
         out,
         [
-            f"docker compose --project-directory {folder} up --detach",
+            f"docker compose --file {folder}/docker-compose.yaml up --detach",
             f"python {folder}/load.py --requests 2000 --concurrency 32",
             f"less {folder}/README.md",
         ],
