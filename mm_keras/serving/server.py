@@ -65,7 +65,9 @@ class ServerSettings:
     access_log: bool = False
 
     def __post_init__(self):
-        self.workers = self.workers or len(os.sched_getaffinity(0))
+        if self.workers is None:
+            counts = hasattr(os, "sched_getaffinity")  # Which macOS has not.
+            self.workers = len(os.sched_getaffinity(0)) if counts else os.cpu_count() or 1
         if (self.certificate is None) != (self.key is None):
             fix = "Give both PEM files."
             received = f"certificate={self.certificate}, key={self.key}"
