@@ -367,21 +367,31 @@ def test_filled_batches_can_be_shared_equally(count, replicas):
     np.testing.assert_array_equal(filled["x"], rows["x"].numpy()[np.arange(size) % count])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("rows", "sizes"), [(24, [14, 10]), (9, [10]), (17, [14, 4])])
-def test_two_devices_train_on_any_number_of_rows(tiny_manifest, rows, sizes):
+def few_rows(tiny_manifest, rows):
+    """Returns a spec of so many rows of train, and one of validation; and the rows."""
     table = tiny.read_table(tiny_manifest)
     kept = [row for row in table if row["split"] == "train"][:rows]
     kept += [row for row in table if row["split"] == "validation"][:1]  # One row for two devices.
     manifest = tiny.write_table(tiny_manifest.parent / f"{rows}.csv", kept)
-    spec = tiny.quick_spec(manifest, training={"batch_size": 14})
-    strategy = make_strategy("mirrored")
-    data = make_datasets(spec, replicas=strategy.num_replicas_in_sync)
+    return tiny.quick_spec(manifest, training={"batch_size": 14}), kept
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(24, [14, 10]), (9, [10]), (17, [14, 4])])
+def test_two_devices_share_batches_of_any_number_of_rows(tiny_manifest, rows, sizes):
+    spec, kept = few_rows(tiny_manifest, rows)
+    data = make_datasets(spec, replicas=2)
     weights = [batch["tags"].numpy() for _, _, batch in data.train]
     assert [len(x) for x in weights] == sizes
     with_tags = sum(1 for row in kept if row["split"] == "train" and row["tags"])
     assert np.concatenate(weights).sum() == with_tags  # A row that fills up weighs nothing.
     assert data.steps == len(sizes)
+
+
+@pytest.mark.slow
+def test_two_devices_train_on_fewer_rows_than_fill_their_batches(tiny_manifest):
+    spec, _ = few_rows(tiny_manifest, 17)
+    strategy = make_strategy("mirrored")
+    data = make_datasets(spec, replicas=strategy.num_replicas_in_sync)
     with strategy.scope():
         model = build_model(spec, data)
         model.compile(**compile_arguments(spec, data))
