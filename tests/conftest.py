@@ -1,6 +1,7 @@
 """Set up before any test: two logical devices, quiet TensorFlow, seeds, and the `core` selection."""
 
 import gc
+import logging
 import os
 import random
 from pathlib import Path
@@ -67,7 +68,9 @@ def pytest_make_parametrize_id(val, argname):
 
 @pytest.fixture(autouse=True)
 def _same_start():
-    """Each test begins with the same seeds and with float32, whatever the one before it did."""
+    """Each test begins with the same seeds, with float32 and with what the package logs, whatever the one
+    before it did."""
+    logging.getLogger("mm_keras").setLevel(logging.NOTSET)
     random.seed(SEED)
     np.random.seed(SEED)
     keras.utils.set_random_seed(SEED)
