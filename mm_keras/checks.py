@@ -3,6 +3,7 @@
 import difflib
 import math
 
+LONGEST_WORD = 100  # Of one that is looked for among others.
 PRODUCT_LIMIT = 2**18  # Numbers of one example's outer product: 1 MB in float32.
 
 
@@ -13,7 +14,7 @@ def message(owner, expected, received, fix):
 
 def closest(word, choices):
     """Returns "Did you mean `x`? " for the choice that is spelled most like `word`, or ""."""
-    near = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1)
+    near = difflib.get_close_matches(str(word)[:LONGEST_WORD], [str(choice) for choice in choices], n=1)
     return f"Did you mean `{near[0]}`? " if near else ""
 
 

@@ -14,6 +14,7 @@ import typer
 from mm_keras.checks import message
 
 API_KEYS = "MM_KERAS_API_KEYS"
+BOTH_ENGINES = ("models", "config", "rest_port", "grpc_port", "version", "label", "engine")
 Engine = StrEnum("Engine", {"mm_keras": "mm-keras", "tensorflow_serving": "tensorflow-serving"})
 Models = Annotated[
     list[Path] | None,
@@ -22,6 +23,7 @@ Models = Annotated[
 
 
 def serve(
+    context: typer.Context,
     models: Models = None,
     config: Annotated[
         Path | None, typer.Option(help="In place of MODEL: TensorFlow Serving's models.config.")
@@ -58,6 +60,9 @@ def serve(
         list[str] | None, typer.Option(help="Origin whose pages may ask; may be repeated; * is all.")
     ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="A line for each request.")] = False,
+    allow_reload: Annotated[
+        bool, typer.Option("--allow-reload", help="Let clients have other models loaded, of any folder.")
+    ] = False,
 ):
     """Serve exported models by TensorFlow Serving's REST and gRPC.
 
@@ -77,6 +82,11 @@ def serve(
         fix = "Name folders such as saved_models/NAME, or a models.config."
         received = "neither" if config is None else "both"
         raise ValueError(message("serve", "MODEL or --config", received, fix))
+    if config and (version or label):
+        fix = "Name them in the file: model_version_policy, version_labels."
+        raise ValueError(message("serve", "--config alone", "--version or --label beside it", fix))
+    if engine is Engine.tensorflow_serving:
+        _refuse_own_options(context, keys)
     settings = (
         settings_of_config(config)
         if config
@@ -111,6 +121,7 @@ def serve(
             key=key,
             cors=tuple(cors or ()),
             access_log=access_log,
+            allow_reload=allow_reload,
         ),
         lambda server: console_serving.show_server(out, server),
     )
@@ -194,6 +205,22 @@ def demo(
         port=port,
         started=lambda page: console_serving.show_demo(out, page),
     )
+
+
+def _refuse_own_options(context, keys):
+    """Names options that the other engine would leave out without a word."""
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name not in BOTH_ENGINES and context.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    if keys and "--api-keys" not in given:
+        given.append(API_KEYS)
+    if given:
+        fix = "Leave them out, and put a proxy with TLS and keys in front where they are needed."
+        received = ", ".join(given)
+        expected = "options that tensorflow_model_server has"
+        raise ValueError(message("--engine tensorflow-serving", expected, received, fix))
 
 
 def _need_extra(extra, *modules):

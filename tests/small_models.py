@@ -23,7 +23,7 @@ def write_model(folder, version=1, word="first"):
 
     serving_default gives `said`, the text behind a word of this version, and `sum` of a pair; texts that are
     "bad" are refused. "slow" counts to a number before it answers; "alone" has no batch axis; "files" gives
-    bytes; classify and regress read tf.Example.
+    bytes; "count" gives a number of all rows; "half" is of bfloat16; classify and regress read tf.Example.
     """
     module = tf.Module()
 
@@ -52,6 +52,14 @@ def write_model(folder, version=1, word="first"):
     def files(text):
         return {"file_bytes": tf.strings.join([text, b"\xff"])}
 
+    @tf.function(input_signature=[TEXT])
+    def count(text):
+        return {"texts": text, "count": tf.size(text)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def half(x):
+        return {"half": tf.cast(x / 2, tf.bfloat16)}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
     def classify(inputs):
         words = tf.io.parse_example(inputs, {"text": tf.io.FixedLenFeature([], tf.string, "")})["text"]
@@ -65,7 +73,7 @@ def write_model(folder, version=1, word="first"):
         return {"outputs": 2 * parsed["x"]}
 
     path = Path(folder) / str(version)
-    functions = (serving_default, slow, alone, files, classify, regress)
+    functions = (serving_default, slow, alone, files, count, half, classify, regress)
     signatures = {function.python_function.__name__: function for function in functions}
     tf.saved_model.save(module, str(path), signatures=signatures)
     _name_methods(path / "saved_model.pb")

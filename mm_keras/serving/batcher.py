@@ -18,7 +18,7 @@ class Task:
     """Rows of one request that wait or are answered.
 
     Args:
-        model, signature, outputs: what is asked; `outputs` as of `ServedModel.run`.
+        model, signature: what is asked.
         inputs: dict, name -> NumPy array.
         rows: int.
         deadline: float. Of `time.monotonic()`.
@@ -28,7 +28,6 @@ class Task:
 
     model: ServedModel
     signature: Signature
-    outputs: tuple | None
     inputs: dict
     rows: int
     deadline: float
@@ -41,7 +40,7 @@ class Task:
         if not self.signature.batched:
             return id(self)
         shapes = tuple(x.shape[1:] for x in self.inputs.values())
-        return (id(self.model), self.signature.name, self.outputs, shapes)
+        return (id(self.model), self.signature.name, shapes)
 
 
 class Batcher:
@@ -75,7 +74,7 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    async def ask(self, model, signature, inputs, rows, deadline, outputs=None):
+    async def ask(self, model, signature, inputs, rows, deadline):
         """Returns the answers to the rows of a request.
 
         Args:
@@ -84,7 +83,6 @@ class Batcher:
             inputs: dict, name -> NumPy array of `rows` rows.
             rows: int.
             deadline: float. Of `time.monotonic()`; later, nothing is asked of the model.
-            outputs: tuple of str or None.
 
         Raises: ServingError: RESOURCE_EXHAUSTED if too many rows wait, DEADLINE_EXCEEDED, or the model's own.
         """
@@ -98,7 +96,7 @@ class Batcher:
         with self._changed:
             for index, (part, future) in enumerate(zip(parts, futures, strict=True)):
                 count = min(step, rows - index * step)
-                task = Task(model, signature, outputs, part, count, deadline, future)
+                task = Task(model, signature, part, count, deadline, future)
                 self._queues.setdefault(task.key, deque()).append(task)
                 self.waiting_rows += count
             self._changed.notify(len(parts))
@@ -189,9 +187,9 @@ class Batcher:
 def _ask_at_once(tasks):
     first = tasks[0]
     if len(tasks) == 1:
-        return [first.model.run(first.signature, first.inputs, first.outputs)]
+        return [first.model.run(first.signature, first.inputs)]
     inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in first.inputs}
-    outputs = first.model.run(first.signature, inputs, first.outputs)
+    outputs = first.model.run(first.signature, inputs)
     answers, start = [], 0
     for task in tasks:
         answers.append({name: x[start : start + task.rows] for name, x in outputs.items()})

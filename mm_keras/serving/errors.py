@@ -1,5 +1,10 @@
 """What a server answers instead of an answer: a status of gRPC, and its status of HTTP."""
 
+import reprlib
+
+from mm_keras.checks import message
+
+MOST_CHARACTERS = 2000  # Of an error's text: a request can hold names of any length.
 # As TensorFlow Serving maps them, but for a full queue, which is 503 here as its own full queue is.
 HTTP_STATUS = {
     "CANCELLED": 499,
@@ -28,13 +33,34 @@ class ServingError(RuntimeError):
 
     Args:
         code: str. Name of a gRPC status, such as "INVALID_ARGUMENT".
-        text: str. What was expected, what was received, how to mend it.
+        text: str. What was expected, what was received, how to mend it; cut if it is very long.
         http_status: int or None. None: the status that belongs to the code.
         retry_after: float or None. Seconds after which to ask again.
     """
 
     def __init__(self, code, text, http_status=None, retry_after=None):
-        super().__init__(text)
+        super().__init__(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ...")
         self.code = code
         self.http_status = http_status or HTTP_STATUS.get(code, 500)
         self.retry_after = retry_after
+
+
+def refuse(owner, expected, received, fix):
+    """Returns the ServingError of a request that asks for what cannot be."""
+    return ServingError("INVALID_ARGUMENT", message(owner, expected, received, fix))
+
+
+def shown(value):
+    """Returns a few characters of a value of any size, without looking through all of it."""
+    return _SHORT.repr(value)[:80]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def check_rows(owner, count, most):
+    """Raises the ServingError of a request of more rows than a server takes at once."""
+    if count > most:
+        fix = "Send them in several requests, or start the server with a larger --most-waiting."
+        raise refuse(owner, f"at most {most} rows", f"{count}", fix)

@@ -2,54 +2,64 @@
 
 import numpy as np
 from tensorflow.core.example import example_pb2
-from tensorflow_serving.apis import input_pb2
 
-from mm_keras.serving.json_tensors import bytes_of, refuse
+from mm_keras.serving.errors import check_rows, refuse, shown
+from mm_keras.serving.json_tensors import bytes_of
 
 MOST_NUMBER = 2**63
+MOST_BYTES = 2**28  # Of the rows of a request: each holds its context again.
 
 
-def rows_of_json(request):
-    """Returns the rows of a classify or regress request, serialized examples `(B,)`.
+def rows_of_json(request, most_rows):
+    """Returns the rows of a classify or regress request, a dict, as serialized examples `(B,)`; more than
+    `most_rows` are refused.
 
     Raises: ServingError, which names what does not fit.
     """
     rows, context = request.get("examples"), request.get("context", {})
     if not isinstance(rows, list) or not rows or not isinstance(context, dict):
         fix = 'Such as {"examples": [{"text": "..."}]}.'
-        raise refuse("request", "`examples`, a list of at least one object", f"{str(rows)[:80]}", fix)
+        raise refuse("request", "`examples`, a list of at least one object", shown(rows), fix)
+    check_rows("examples", len(rows), most_rows)
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             fix = "Send an object of features."
-            raise refuse(f"examples[{index}]", "an object", f"{str(row)[:80]}", fix)
+            raise refuse(f"examples[{index}]", "an object", shown(row), fix)
     return _array(_example(context | row).SerializeToString() for row in rows)
 
 
-def rows_of_input(given):
-    """Returns the rows of a `tensorflow.serving.Input`, serialized examples `(B,)`."""
-    if not isinstance(given, input_pb2.Input):
-        raise TypeError(type(given).__name__)
+def rows_of_input(given, most_rows):
+    """Returns the rows of a `tensorflow.serving.Input`, serialized examples `(B,)`; more than `most_rows` are
+    refused."""
     kind = given.WhichOneof("kind")
     listed = given.example_list if kind == "example_list" else given.example_list_with_context
     if kind is None or not listed.examples:
         fix = "Send an example_list."
         raise refuse("input", "at least one tf.Example", "none", fix)
+    check_rows("input", len(listed.examples), most_rows)
     if kind == "example_list":
         return _array(example.SerializeToString() for example in listed.examples)
-    merged = []
-    for example in listed.examples:
-        whole = example_pb2.Example()
-        whole.CopyFrom(listed.context)
-        for name, feature in example.features.feature.items():
-            whole.features.feature[name].CopyFrom(feature)
-        merged.append(whole.SerializeToString())
-    return _array(merged)
+    return _array(_merged(listed.context, example) for example in listed.examples)
+
+
+def _merged(context, example):
+    whole = example_pb2.Example()
+    whole.CopyFrom(context)
+    for name, feature in example.features.feature.items():
+        whole.features.feature[name].CopyFrom(feature)
+    return whole.SerializeToString()
 
 
 def _array(rows):
-    rows = list(rows)
-    array = np.empty(len(rows), object)
-    array[:] = rows
+    whole, size = [], 0
+    for row in rows:
+        whole.append(row)
+        size += len(row)
+        if size > MOST_BYTES:
+            fix = "Send fewer rows, or a smaller context."
+            raise refuse("examples", f"rows of at most {MOST_BYTES:,} bytes in all", "more", fix)
+    array = np.empty(len(whole), object)
+    array[:] = whole
     return array
 
 
@@ -62,17 +72,17 @@ def _example(features):
             feature.bytes_list.value.extend(bytes_of(name, x) for x in values)
         elif all(isinstance(x, int) and not isinstance(x, bool) for x in values):
             if any(not -MOST_NUMBER <= x < MOST_NUMBER for x in values):
-                raise refuse(name, "whole numbers of 64 bits", f"{str(value)[:80]}", "Send smaller ones.")
+                raise refuse(name, "whole numbers of 64 bits", shown(value), "Send smaller ones.")
             feature.int64_list.value.extend(values)
         elif all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in values):
             feature.float_list.value.extend(values)
         else:
             fix = "Send values of one type."
-            raise refuse(name, "strings, base64 or numbers", f"{str(value)[:80]}", fix)
+            raise refuse(name, "strings, base64 or numbers", shown(value), fix)
     return example
 
 
-def classes_of(outputs, rows):
+def classes_of(outputs):
     """Returns the labels `(B, C)`, bytes, and scores `(B, C)` of a classify signature's outputs.
 
     TensorFlow Serving allows one of both to be left out.
@@ -82,4 +92,12 @@ def classes_of(outputs, rows):
         scores = np.zeros(classes.shape, np.float32)
     if classes is None:
         classes = np.full(scores.shape, b"", object)
-    return classes.reshape(rows, -1), scores.reshape(rows, -1)
+    return classes.reshape(len(classes), -1), scores.reshape(len(scores), -1)
+
+
+def values_of(outputs):
+    """Returns the numbers, a list of B, of a regress signature's outputs `(B,)` or `(B, 1)`."""
+    values = outputs["outputs"]
+    if values.size != len(values):
+        raise refuse("regress", "a number for each row", f"{values.shape}", "Ask by predict.")
+    return values.ravel().tolist()

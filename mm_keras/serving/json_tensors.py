@@ -7,15 +7,11 @@ import orjson
 import pybase64
 import tensorflow as tf
 
-from mm_keras.checks import closest, listing, message
-from mm_keras.serving.errors import ServingError
+from mm_keras.checks import closest, listing
+from mm_keras.serving.errors import check_rows, refuse, shown
 
 BYTES = "_bytes"  # Outputs whose names end so are sent as base64.
 NOT_A_NUMBER = (b"NaN", b"Infinity")  # JSON has none of them; TensorFlow Serving reads them all the same.
-
-
-def refuse(owner, expected, received, fix):
-    return ServingError("INVALID_ARGUMENT", message(owner, expected, received, fix))
 
 
 def parse_json(body):
@@ -43,12 +39,21 @@ def _parse_with_nan(body, error):
     raise refuse("request", "a body of JSON, UTF-8", f"{str(error)[:200]}", fix) from error
 
 
-def read_inputs(request, signature):
+def signature_name(request):
+    """Returns the name of the signature that a request, a dict, asks; "" if it names none."""
+    name = request.get("signature_name", "")
+    if not isinstance(name, str):
+        raise refuse("signature_name", "a string", shown(name), "Name a signature.")
+    return name
+
+
+def read_inputs(request, signature, most_rows):
     """Turns the JSON of a predict request into arrays.
 
     Args:
         request: dict.
         signature: Signature.
+        most_rows: int. More are refused.
 
     Returns: (dict, name -> NumPy array; bool, whether it is in row form).
     Raises: ServingError, which names what does not fit.
@@ -58,21 +63,25 @@ def read_inputs(request, signature):
         fix = "Send rows as `instances`, or columns as `inputs`."
         raise refuse("request", "`instances` or `inputs`", received, fix)
     if "inputs" in request:
-        return _read_columns(request["inputs"], signature), False
-    return _read_rows(request["instances"], signature), True
+        return _read_columns(request["inputs"], signature, most_rows), False
+    return _read_rows(request["instances"], signature, most_rows), True
 
 
-def _read_columns(columns, signature):
+def _read_columns(columns, signature, most_rows):
     if not isinstance(columns, dict) or set(columns) == {"b64"}:
         columns = {_only(signature, "inputs"): columns}
     _check_names("inputs", columns, signature)
+    for name, values in columns.items():
+        if signature.batched and isinstance(values, list):
+            check_rows(name, len(values), most_rows)
     return {name: read_tensor(name, columns[name], place) for name, place in signature.inputs.items()}
 
 
-def _read_rows(rows, signature):
+def _read_rows(rows, signature, most_rows):
     if not isinstance(rows, list) or not rows:
         fix = "Send one element for each example."
-        raise refuse("instances", "a list of at least one", f"{str(rows)[:80]}", fix)
+        raise refuse("instances", "a list of at least one", shown(rows), fix)
+    check_rows("instances", len(rows), most_rows)
     names = signature.inputs
     if len(names) == 1 and not all(isinstance(row, dict) and set(row) == set(names) for row in rows):
         columns = {next(iter(names)): rows}
@@ -80,7 +89,7 @@ def _read_rows(rows, signature):
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
                 fix = f"Send an object with {listing(names)}."
-                raise refuse(f"instances[{index}]", "an object", f"{str(row)[:80]}", fix)
+                raise refuse(f"instances[{index}]", "an object", shown(row), fix)
             if row.keys() != names.keys():
                 _check_names(f"instances[{index}]", row, signature)
         columns = {name: [row[name] for row in rows] for name in names}
@@ -99,7 +108,7 @@ def _check_names(owner, given, signature):
     for name in given:
         if name not in names:
             fix = f"{closest(name, names)}Send the inputs of the signature."
-            raise refuse(owner, listing(names), f"{str(name)[:80]!r}", fix)
+            raise refuse(owner, listing(names), shown(name), fix)
     lost = [name for name in names if name not in given]
     if lost:
         fix = 'Of a missing modality send "" (of numbers and features NaN).'
@@ -109,25 +118,20 @@ def _check_names(owner, given, signature):
 def read_tensor(name, values, place):
     """Turns JSON values of an input into an array of the type and shape that its Place has."""
     array = _strings(name, values, place) if place.dtype == tf.string else _numbers(name, values, place)
-    return fitting(name, array, place)
-
-
-def fitting(name, array, place):
-    """Returns the array itself.
-
-    Raises: ServingError, if its shape is not that of the Place.
-    """
-    shape = place.shape
-    if shape is None:
-        return array
-    fits = array.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = f"({', '.join('B' if axis is None else str(axis) for axis in shape)})"
-        fix = "Send a list of one value for each example."
-        raise refuse(name, f"values of shape {wanted}", f"shape {array.shape}", fix)
+    check_shape(name, array.shape, place)
     return array
+
+
+def check_shape(name, shape, place):
+    """Raises: ServingError, if a shape is not that of the Place."""
+    if place.shape is None:
+        return
+    if len(shape) != len(place.shape) or any(
+        want not in (None, got) for want, got in zip(place.shape, shape, strict=True)
+    ):
+        wanted = f"({', '.join('B' if axis is None else str(axis) for axis in place.shape)})"
+        fix = "Send a list of one value for each example."
+        raise refuse(name, f"values of shape {wanted}", f"shape {tuple(shape)}", fix)
 
 
 def _strings(name, values, place):
@@ -154,7 +158,7 @@ def bytes_of(name, value):
             return value.encode()
         except UnicodeEncodeError as error:
             fix = "Send whole characters; bytes as base64."
-            raise refuse(name, "text that is UTF-8", f"{str(value)[:40]!a}", fix) from error
+            raise refuse(name, "text that is UTF-8", f"{value[:40]!a}", fix) from error
     if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str):
         try:
             return pybase64.b64decode(value["b64"], validate=True)
@@ -162,26 +166,42 @@ def bytes_of(name, value):
             fix = "Encode the file's bytes as base64 with padding, without line breaks."
             raise refuse(name, "base64", f"{value['b64'][:40]!r} ({error})", fix) from error
     fix = "Send a text, or the bytes of a file as base64."
-    raise refuse(name, 'a string or {"b64": "..."}', f"{str(value)[:80]}", fix)
+    raise refuse(name, 'a string or {"b64": "..."}', shown(value), fix)
 
 
 def _numbers(name, values, place):
+    # As objects first: beside a long string, NumPy would make room for as long a one in place of each number.
     try:
-        array = np.array(values)
-    except (ValueError, OverflowError, RecursionError) as error:
+        array = np.array(values, object)
+    except ValueError as error:
         raise _ragged(name) from error
-    wanted = np.dtype(place.dtype.as_numpy_dtype)
-    kinds = {"f": "fiu", "i": "i", "u": "iu", "b": "b"}.get(wanted.kind, "")
-    if array.dtype.kind not in kinds:
-        fix = f"Send numbers of the type {wanted.name}."
-        if wanted.kind == "f" and None in np.ravel(array):
+    kinds = set(map(type, array.ravel().tolist()))
+    if list in kinds:
+        raise _ragged(name)
+    if not kinds <= _kinds(place.dtype):
+        fix = f"Send numbers of the type {place.dtype.name}."
+        if place.dtype.is_floating and type(None) in kinds:
             fix = "Of a missing number send NaN, without quotes."
-        raise refuse(name, f"{wanted.name}", f"{str(values)[:80]}", fix)
-    with np.errstate(over="ignore"):
-        result = array.astype(wanted)
-    if wanted.kind in "iu" and not np.array_equal(result, array):
-        raise refuse(name, f"numbers that {wanted.name} holds", f"{str(values)[:80]}", "Send smaller ones.")
+        raise refuse(name, place.dtype.name, shown(values), fix)
+    wide = np.float64 if place.dtype.is_floating else np.uint64 if place.dtype == tf.uint64 else np.int64
+    try:
+        if wide is np.uint64 and min(array.ravel(), default=0) < 0:
+            raise OverflowError
+        with np.errstate(over="ignore"):
+            exact = array.astype(wide)
+            result = exact.astype(place.dtype.as_numpy_dtype)
+    except OverflowError:
+        exact = result = None
+    if exact is None or (not place.dtype.is_floating and not np.array_equal(result, exact)):
+        raise refuse(name, f"numbers that {place.dtype.name} holds", shown(values), "Send smaller ones.")
     return result
+
+
+def _kinds(dtype):
+    """Returns the types of Python whose values a number of a tensor may have."""
+    if dtype.is_bool:
+        return {bool}
+    return {int, float} if dtype.is_floating else {int} if dtype.is_integer else set()
 
 
 def _ragged(name):
@@ -189,22 +209,35 @@ def _ragged(name):
 
 
 def write_rows(outputs):
-    """Returns the body of an answer in row form, bytes of JSON."""
+    """Returns the body of an answer in row form, bytes of JSON.
+
+    Raises: ServingError, if the outputs have not a value for each row.
+    """
+    counts = {len(x) if x.ndim else -1 for x in outputs.values()}
+    if len(counts) != 1 or -1 in counts:
+        shapes = listing(f"{name} {x.shape}" for name, x in outputs.items())
+        fix = "Ask in column form: `inputs` in place of `instances`."
+        raise refuse("instances", "a signature that gives a value for each row", f"outputs {shapes}", fix)
     columns = {name: _values(name, x) for name, x in outputs.items()}
     if len(columns) == 1:
-        return _dump({"predictions": next(iter(columns.values()))})
+        return dump({"predictions": next(iter(columns.values()))})
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return _dump({"predictions": rows})
+    return dump({"predictions": rows})
 
 
 def write_columns(outputs):
     """Returns the body of an answer in column form, bytes of JSON."""
     columns = {name: _values(name, x) for name, x in outputs.items()}
-    return _dump({"outputs": columns if len(columns) != 1 else next(iter(columns.values()))})
+    return dump({"outputs": columns if len(columns) != 1 else next(iter(columns.values()))})
 
 
 def _values(name, array):
     """Returns what JSON holds of an array: a list of strings, or the rows of numbers."""
+    if array.dtype.kind == "V":  # bfloat16 and such, which NumPy itself does not know.
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "OSUfiub":
+        fix = "Ask for it by gRPC."
+        raise refuse(name, "an output that JSON holds", f"{array.dtype.name}", fix)
     if array.dtype.kind not in "OSU":
         return list(array) if array.ndim > 1 else array if array.ndim else array.item()
     encode = _base64 if name.endswith(BYTES) else _text
@@ -223,7 +256,8 @@ def _base64(value):
     return {"b64": pybase64.b64encode_as_string(value)}
 
 
-def _dump(answer):
+def dump(answer):
+    """Returns an answer as bytes of JSON, in which NaN stays NaN."""
     text = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     if b"null" in text:  # What orjson writes for NaN.
         return json.dumps(answer, default=lambda x: x.tolist(), ensure_ascii=False).encode()

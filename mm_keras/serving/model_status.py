@@ -24,12 +24,12 @@ def status_message(repository, model, version=None, label=None):
 
 def metadata_message(repository, model, version=None, label=None):
     """Returns the GetModelMetadataResponse of a model, with its signatures."""
-    version, served = repository.choose(model, version, label)
+    version, state = repository.choose(model, version, label)
     answer = get_model_metadata_pb2.GetModelMetadataResponse()
     answer.model_spec.name = model
     answer.model_spec.version.value = version
     signatures = get_model_metadata_pb2.SignatureDefMap()
-    for name, proto in metadata_of(served.meta_graph).items():
+    for name, proto in metadata_of(state.served.meta_graph).items():
         signatures.signature_def[name].CopyFrom(proto)
     answer.metadata["signature_def"].Pack(signatures)
     return answer

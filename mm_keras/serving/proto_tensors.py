@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
-from mm_keras.checks import closest, listing, message
-from mm_keras.serving.errors import ServingError
-from mm_keras.serving.json_tensors import fitting, refuse
+from mm_keras.checks import closest, listing
+from mm_keras.serving.errors import check_rows, refuse, shown
+from mm_keras.serving.json_tensors import check_shape
 
 VALUES = {
     np.dtype("float32"): "float_val",
@@ -22,11 +22,16 @@ VALUES = {
 FIELDS = {dtype: (field, tf.as_dtype(dtype).as_datatype_enum) for dtype, field in VALUES.items()}
 STRING = types_pb2.DT_STRING
 NAMES = {number: name[3:].lower() for name, number in types_pb2.DataType.items()}
-MOST_NUMBERS = 2**28  # Of one tensor: a few bytes can ask for a shape of any size.
+MOST_REPEATED = 2**20  # A tensor of a few bytes can ask for a shape of any size: its last value is repeated.
 
 
-def read_inputs(request, signature):
+def read_inputs(request, signature, most_rows):
     """Turns the inputs of a PredictRequest into arrays, name -> NumPy array.
+
+    Args:
+        request: PredictRequest.
+        signature: Signature.
+        most_rows: int. More are refused.
 
     Raises: ServingError, which names what does not fit.
     """
@@ -34,24 +39,31 @@ def read_inputs(request, signature):
     for name in given:
         if name not in names:
             fix = f"{closest(name, names)}Send the inputs of the signature."
-            raise refuse("inputs", listing(names), f"{name!r}", fix)
+            raise refuse("inputs", listing(names), shown(name), fix)
     lost = [name for name in names if name not in given]
     if lost:
         fix = "Of a missing modality send an empty string (of numbers and features NaN)."
         raise refuse("inputs", f"every input of `{signature.name}`", f"none for {listing(lost)}", fix)
-    return {name: fitting(name, read_tensor(name, given[name], names[name]), names[name]) for name in names}
+    for name in names:
+        axes = given[name].tensor_shape.dim
+        if signature.batched and axes:
+            check_rows(name, axes[0].size, most_rows)
+    return {name: read_tensor(name, given[name], names[name]) for name in names}
 
 
 def read_tensor(name, proto, place):
-    """Turns a TensorProto into an array of the type of its Place."""
+    """Turns a TensorProto into an array of the type and shape that its Place has."""
     if proto.dtype != place.enum:
         received = NAMES.get(proto.dtype, f"type {proto.dtype}")
         raise refuse(name, f"a tensor of {place.dtype.name}", received, "Send that type.")
     shape = [axis.size for axis in proto.tensor_shape.dim]
     count = math.prod(shape)
-    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or count > MOST_NUMBERS:
-        fix = "Send the shape of the values."
-        raise refuse(name, f"a known shape of at most {MOST_NUMBERS} values", f"{shape[:8]}", fix)
+    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise refuse(name, "a known shape", f"{shape[:8]}", "Send the shape of the values.")
+    check_shape(name, shape, place)
+    if count > MOST_REPEATED and count > proto.ByteSize():  # Each value has a byte at least.
+        fix = "Send as many as the shape says."
+        raise refuse(name, f"{count} values", f"a tensor of {proto.ByteSize()} bytes", fix)
     if place.enum == STRING:
         if len(proto.string_val) != count:
             fix = "Send as many as the shape says."
@@ -82,17 +94,14 @@ def write_tensor(proto, array):
 
 
 def choose_outputs(names, signature):
-    """Returns the outputs that a request asks for, as a tuple, or None for all.
+    """Returns the names of the outputs that a request asks for; if it names none, of all.
 
     Raises: ServingError, if the signature has no such output, or one is named twice.
     """
-    if not names:
-        return None
     for name in names:
         if name not in signature.outputs:
             fix = f"{closest(name, signature.outputs)}Name outputs of the signature."
-            text = message("output_filter", listing(signature.outputs), f"{name!r}", fix)
-            raise ServingError("INVALID_ARGUMENT", text)
+            raise refuse("output_filter", listing(signature.outputs), shown(name), fix)
     if len(set(names)) != len(names):
         raise refuse("output_filter", "each name once", listing(names), "Remove what is there twice.")
-    return tuple(sorted(names))
+    return list(names or signature.outputs)

@@ -24,13 +24,17 @@ class VersionState:
         error: str. Why it could not be loaded; "" if nothing is wrong.
         files: tuple. Names, sizes and times of its files when it was loaded: a broken one is tried again
             when they change.
+        folder: path or None. Where it was loaded from.
         served: ServedModel or None.
+        references: int. Requests that it answers now; it stays loaded as long.
     """
 
     state: str = "START"
     error: str = ""
     files: tuple = ()
+    folder: Path | None = None
     served: ServedModel | None = None
+    references: int = 0
 
 
 class Repository:
@@ -49,6 +53,7 @@ class Repository:
         self._load_arguments, self._poll_seconds = (threads, seconds), poll_seconds
         self._loader = ThreadPoolExecutor(1, "load")
         self._lock = asyncio.Lock()
+        self._told = {}  # Model -> why its folder could not be looked at.
 
     @property
     def ready(self):
@@ -59,19 +64,28 @@ class Repository:
         """Looks at the folders again and again; ends when it is cancelled."""
         while True:
             await asyncio.sleep(self._poll_seconds)
-            try:
-                await self.poll()
-            except OSError as error:
-                logger.warning("A folder could not be read", extra={"error": str(error)})
+            await self.poll()
 
     async def poll(self):
         """Loads what is new and unloads what is no longer wanted."""
         async with self._lock:
             for name in list(self.settings):
-                await self._poll_model(self.settings[name])
+                try:
+                    await self._poll_model(self.settings[name])
+                    self._told.pop(name, None)
+                except Exception as error:  # Such as a folder that cannot be read.
+                    self._tell(name, f"{type(error).__name__}: {error}")
             for name in self.states.keys() - self.settings.keys():
-                for version in self._available(name):
-                    self._retire(name, version)
+                for state in self._available(name).values():
+                    self._retire(name, state)
+                if all(state.state == "END" for state in self.states[name].values()):
+                    del self.states[name]
+
+    def _tell(self, name, error):
+        if self._told.get(name) != error:
+            self._told[name] = error
+            about = {"model": name, "error": error}
+            logger.warning("The folder of a model could not be looked at", extra=about)
 
     async def reconfigure(self, settings):
         """Serves these models, in place of those before."""
@@ -82,7 +96,7 @@ class Repository:
         await self.poll()
 
     def choose(self, name, version=None, label=None):
-        """Returns (version, ServedModel) of a request.
+        """Returns (version, VersionState) of a request.
 
         Raises: ServingError, if there is no such model, version or label.
         """
@@ -106,27 +120,26 @@ class Repository:
             code = "UNAVAILABLE" if known and not available else "NOT_FOUND"
             expected = f"an available version of `{name}`: {listing(available) or 'none is'}"
             raise ServingError(code, message("version", expected, received, fix))
-        return version, available[version].served
+        return version, available[version]
 
     @contextmanager
     def using(self, name, version=None, label=None):
         """Gives (version, ServedModel), which stays loaded until the block ends."""
-        version, served = self.choose(name, version, label)
-        served.references += 1
+        version, state = self.choose(name, version, label)
+        state.references += 1
         try:
-            yield version, served
+            yield version, state.served
         finally:
-            served.references -= 1
-            state = self.states[name].get(version)
-            if state is not None and state.state == "UNLOADING":
-                self._unload(name, version)
+            state.references -= 1
+            if state.state == "UNLOADING":
+                self._unload(name, state)
 
     def status(self, name, version=None, label=None):
         """Returns the states of a model's versions, newest first, number -> VersionState.
 
         Raises: ServingError, if there is no such model, version or label.
         """
-        if name not in self.states:
+        if name not in self.settings:
             self.choose(name)
         states = self.states[name]
         if label is not None:
@@ -142,8 +155,8 @@ class Repository:
     async def close(self):
         async with self._lock:
             for name in self.states:
-                for version in self._available(name):
-                    self._retire(name, version)
+                for state in self._available(name).values():
+                    self._retire(name, state)
         self._loader.shutdown(wait=True)
 
     def _means_newest(self, name, version):
@@ -161,19 +174,21 @@ class Repository:
         for version in order:
             if len(kept) < count and await self._load(model.name, version, found[version]):
                 kept.append(version)
-        for version in self._available(model.name):
+        for version, state in self._available(model.name).items():
             if kept and version not in kept:
-                self._retire(model.name, version)
+                self._retire(model.name, state)
 
     async def _load(self, name, version, folder):
         """Returns whether the version answers; loads it, if it is new."""
-        state = self.states[name].get(version)
-        if state is not None and state.state == "AVAILABLE":
+        before = self.states[name].get(version) or VersionState()
+        if before.state == "AVAILABLE" and before.folder == folder:
             return True
         files = _files_of(folder)
-        if state is not None and (state.state == "UNLOADING" or (state.error and state.files == files)):
-            return False
-        state = self.states[name][version] = VersionState("LOADING", files=files)
+        if before.state == "UNLOADING" or (before.error and before.files == files):
+            return before.state == "AVAILABLE"
+        state = VersionState("LOADING", files=files, folder=folder)
+        if before.state != "AVAILABLE":
+            self.states[name][version] = state
         about = {"model": name, "version": version, "folder": str(folder)}
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -184,29 +199,31 @@ class Repository:
         except Exception as error:
             state.state, state.error = "END", str(error)
             logger.error("A version could not be loaded", extra={**about, "error": str(error)})
-            return False
+            if before.state != "AVAILABLE":
+                return False
+            before.error, before.files = state.error, files  # It answers on.
+            return True
         state.state = "AVAILABLE"
+        self.states[name][version] = state
+        if before.state == "AVAILABLE":  # The same version of another folder.
+            self._retire(name, before)
         seconds = round(loop.time() - began, 3)
         logger.info(
             "A version is served", extra={**about, "seconds": seconds, "warmed_up": state.served.warmed_up}
         )
         return True
 
-    def _retire(self, name, version):
-        state = self.states[name][version]
+    def _retire(self, name, state):
         state.state = "UNLOADING"
-        if not state.served.references:
-            self._unload(name, version)
+        self._unload(name, state)
 
-    def _unload(self, name, version):
-        state = self.states[name][version]
-        if state.served.references:
+    def _unload(self, name, state):
+        if state.references:
             return
         state.served.close()
         state.served, state.state, state.error = None, "END", ""
-        if name not in self.settings:
-            del self.states[name][version]
-        logger.info("A version is unloaded", extra={"model": name, "version": version})
+        about = {"model": name, "version": int(state.folder.name), "folder": str(state.folder)}
+        logger.info("A version is unloaded", extra=about)
 
 
 def _files_of(folder):

@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API, health and metrics, as an ASGI application."""
 
+import asyncio
 import hmac
 import logging
 import re
@@ -13,7 +14,7 @@ from mm_keras.checks import message
 from mm_keras.serving import json_tensors
 from mm_keras.serving.engine import as_serving_error
 from mm_keras.serving.errors import ServingError
-from mm_keras.serving.examples import classes_of, rows_of_json
+from mm_keras.serving.examples import classes_of, rows_of_json, values_of
 from mm_keras.serving.metrics import CONTENT_TYPE
 from mm_keras.serving.model_status import metadata_message, status_message
 from mm_keras.serving.openapi import describe_api
@@ -23,6 +24,7 @@ PATH = re.compile(
     r"(?P<rest>:predict|:classify|:regress|/metadata)?"
 )
 JSON = b"application/json"
+CLOSING = (408, 413)  # What is left of such a body is not read.
 logger = logging.getLogger("mm_keras.serving.access")
 
 
@@ -61,7 +63,7 @@ class _Endpoint:
                 body = await self._answer(scope, receive, found)
                 status = 200
             code = "OK"
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             error = as_serving_error(error)
             status, code, body = error.http_status, error.code, orjson.dumps({"error": str(error)})
             if error.retry_after:
@@ -70,7 +72,7 @@ class _Endpoint:
                 headers.append((b"allow", b"POST" if found and _asks(found) else b"GET"))
             if status == 401:
                 headers.append((b"www-authenticate", b"Bearer"))
-            if status == 413:
+            if status in CLOSING:
                 headers.append((b"connection", b"close"))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -126,49 +128,57 @@ class _Endpoint:
             if scope["method"] not in ("GET", "HEAD"):
                 raise _not_allowed(scope, "GET")
             tell = metadata_message if found["rest"] else status_message
-            answer = tell(self._engine.repository, *place)
-            return json_format.MessageToJson(
-                answer, preserving_proto_field_name=True, **_WITH_DEFAULTS
-            ).encode()
+            answer = json_format.MessageToDict(
+                tell(self._engine.repository, *place), preserving_proto_field_name=True, **_WITH_DEFAULTS
+            )
+            for field in answer.get("metadata", {}).values():
+                field.pop("@type", None)  # TensorFlow Serving does not tell it.
+            return json_tensors.dump(answer)
         if scope["method"] != "POST":
             raise _not_allowed(scope, "POST")
         self._engine.repository.choose(*place)  # Before a body is read that nobody will answer.
         self._engine.batcher.check_room()
-        request = json_tensors.parse_json(await read_body(scope, receive, self._engine.settings.most_bytes))
-        name = request.get("signature_name", "")
-        if not isinstance(name, str):
-            raise json_tensors.refuse("signature_name", "a string", f"{str(name)[:80]}", "Name a signature.")
-        if found["rest"] == ":predict":
-            return await self._predict(place, name, request)
-        return await self._classify(place, name, found["rest"][1:], request)
+        with self._engine.held.body() as body:
+            await body.read(scope, receive)
+            if found["rest"] == ":predict":
+                return await self._predict(place, body)
+            return await self._classify(place, found["rest"][1:], body)
 
-    async def _predict(self, place, name, request):
-        form = []
+    async def _predict(self, place, body):
+        form, most = [], self._engine.settings.most_waiting
 
-        def read(signature):
-            inputs, in_rows = json_tensors.read_inputs(request, signature)
+        def read(served):
+            request = json_tensors.parse_json(body.take())
+            signature = served.signature(json_tensors.signature_name(request), "predict")
+            inputs, in_rows = json_tensors.read_inputs(request, signature, most)
             form.append(in_rows)
-            return inputs
+            return signature, inputs
 
-        _, _, outputs = await self._engine.predict(place, name, read)
+        _, _, outputs = await self._engine.answer(place, read, body.size)
         return json_tensors.write_rows(outputs) if form[0] else json_tensors.write_columns(outputs)
 
-    async def _classify(self, place, name, method, request):
-        rows = rows_of_json(request)
-        _, _, outputs = await self._engine.answer_examples(place, name, method, rows)
+    async def _classify(self, place, method, body):
+        most = self._engine.settings.most_waiting
+
+        def read(served):
+            request = json_tensors.parse_json(body.take())
+            signature = served.signature(json_tensors.signature_name(request), method)
+            return signature, dict.fromkeys(signature.inputs, rows_of_json(request, most))
+
+        _, _, outputs = await self._engine.answer(place, read, body.size)
         if method == "regress":
-            return orjson.dumps({"results": outputs["outputs"].reshape(len(rows)).tolist()})
-        classes, scores = classes_of(outputs, len(rows))
+            return json_tensors.dump({"results": values_of(outputs)})
+        classes, scores = classes_of(outputs)
         results = [
             [[label.decode("utf-8", "replace"), score] for label, score in zip(*row, strict=True)]
             for row in zip(classes.tolist(), scores.tolist(), strict=True)
         ]
-        return orjson.dumps({"results": results})
+        return json_tensors.dump({"results": results})
 
 
 _WITH_DEFAULTS = (
     {"always_print_fields_with_no_presence": True}
-    if "always_print_fields_with_no_presence" in json_format.MessageToJson.__code__.co_varnames
+    if "always_print_fields_with_no_presence" in json_format.MessageToDict.__code__.co_varnames
     else {"including_default_value_fields": True}
 )
 
@@ -186,30 +196,3 @@ def is_known_key(headers, keys):
     """Tells whether `authorization` (Bearer) or `x-api-key` among the headers, bytes, is one of the keys."""
     given = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
     return any([hmac.compare_digest(given, key) for key in keys])  # All are compared: in equal time.
-
-
-async def read_body(scope, receive, most):
-    """Returns the body of a request, bytes.
-
-    Raises: ServingError with status 413, if it is longer than `most`, as soon as that is known.
-    """
-    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if said.isdigit() and int(said) > most:
-        raise _too_long(most, int(said))
-    parts, size = [], 0
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise ServingError("CANCELLED", "The client has gone.")
-        parts.append(event.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise _too_long(most, size)
-        if not event.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_long(most, size):
-    fix = "Send fewer rows, or start the server with a larger --most-bytes."
-    text = message("request", f"a body of at most {most:,} bytes", f"{size:,} bytes", fix)
-    return ServingError("INVALID_ARGUMENT", text, http_status=413)

@@ -19,8 +19,8 @@ from tensorflow_serving.apis import (
 
 from mm_keras.checks import message
 from mm_keras.serving.engine import as_serving_error
-from mm_keras.serving.errors import ServingError
-from mm_keras.serving.examples import classes_of, rows_of_input
+from mm_keras.serving.errors import ServingError, refuse, shown
+from mm_keras.serving.examples import classes_of, rows_of_input, values_of
 from mm_keras.serving.model_settings import settings_of_config
 from mm_keras.serving.model_status import metadata_message, status_message
 from mm_keras.serving.proto_tensors import choose_outputs, read_inputs, write_tensor
@@ -79,18 +79,20 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
         )
 
     async def _predict(self, request, context):
-        spec = request.model_spec
-        version, signature, outputs = await self._engine.predict(
-            place_of(spec),
-            spec.signature_name,
-            lambda signature: read_inputs(request, signature),
-            context.time_remaining(),
-            lambda signature: choose_outputs(request.output_filter, signature),
+        spec, wanted = request.model_spec, []
+
+        def read(served):
+            signature = served.signature(spec.signature_name, "predict")
+            wanted.extend(choose_outputs(request.output_filter, signature))
+            return signature, read_inputs(request, signature, self._engine.settings.most_waiting)
+
+        version, signature, outputs = await self._engine.answer(
+            place_of(spec), read, request.ByteSize(), context.time_remaining()
         )
         answer = predict_pb2.PredictResponse()
         _name(answer.model_spec, spec, version, signature)
-        for name, array in outputs.items():
-            write_tensor(answer.outputs[name], array)
+        for name in wanted:
+            write_tensor(answer.outputs[name], outputs[name])
         return answer
 
     async def Classify(self, request, context):
@@ -100,7 +102,7 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
 
     async def _classify(self, request, context):
         answer = classification_pb2.ClassificationResponse()
-        await self._fill(request, context, "classify", answer)
+        await self._fill(request, "classify", answer.result, answer, context.time_remaining())
         return answer
 
     async def Regress(self, request, context):
@@ -110,17 +112,23 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
 
     async def _regress(self, request, context):
         answer = regression_pb2.RegressionResponse()
-        await self._fill(request, context, "regress", answer)
+        await self._fill(request, "regress", answer.result, answer, context.time_remaining())
         return answer
 
-    async def _fill(self, request, context, method, answer, spec=None):
+    async def _fill(self, request, method, result, named, seconds, spec=None):
+        """Answers the rows of a request into a `result`, and says in `named` what answered."""
         spec = spec or request.model_spec
-        rows = rows_of_input(request.input)
-        version, signature, outputs = await self._engine.answer_examples(
-            place_of(spec), spec.signature_name, method, rows, context.time_remaining()
+
+        def read(served):
+            signature = served.signature(spec.signature_name, method)
+            rows = rows_of_input(request.input, self._engine.settings.most_waiting)
+            return signature, dict.fromkeys(signature.inputs, rows)
+
+        version, signature, outputs = await self._engine.answer(
+            place_of(spec), read, request.ByteSize(), seconds
         )
-        _name(answer.model_spec, spec, version, signature)
-        fill_result(answer.result, method, outputs, len(rows))
+        _name(named.model_spec, spec, version, signature)
+        fill_result(result, method, outputs)
 
     async def MultiInference(self, request, context):
         tasks = request.tasks
@@ -128,21 +136,20 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
         return await self._answer(context, model, "multi_inference", self._infer(request, context))
 
     async def _infer(self, request, context):
-        rows, answer = rows_of_input(request.input), inference_pb2.MultiInferenceResponse()
+        answer, seconds = inference_pb2.MultiInferenceResponse(), context.time_remaining()
+        end = time.monotonic() + (self._engine.settings.timeout if seconds is None else seconds)
+        asked = [(task.model_spec.SerializeToString(), task.method_name) for task in request.tasks]
+        if len(set(asked)) != len(asked):
+            raise refuse("tasks", "each once", "one of them twice", "Remove what is there twice.")
         for task in request.tasks:
             method = task.method_name.rpartition("/")[2]
             if method not in ("classify", "regress"):
                 expected = "tensorflow/serving/classify or tensorflow/serving/regress"
-                text = message("method_name", expected, repr(task.method_name), "Name one of them.")
+                text = message("method_name", expected, shown(task.method_name), "Name one of them.")
                 raise ServingError("UNIMPLEMENTED", text)
-            spec = task.model_spec
-            version, signature, outputs = await self._engine.answer_examples(
-                place_of(spec), spec.signature_name, method, rows, context.time_remaining()
-            )
             result = answer.results.add()
-            _name(result.model_spec, spec, version, signature)
             part = result.classification_result if method == "classify" else result.regression_result
-            fill_result(part, method, outputs, len(rows))
+            await self._fill(request, method, part, result, end - time.monotonic(), task.model_spec)
         return answer
 
     async def GetModelMetadata(self, request, context):
@@ -151,8 +158,7 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
     async def _metadata(self, request):
         if list(request.metadata_field) != ["signature_def"]:
             fix = 'Set metadata_field to ["signature_def"].'
-            received = f"{list(request.metadata_field)}"
-            raise ServingError("INVALID_ARGUMENT", message("metadata_field", "signature_def", received, fix))
+            raise refuse("metadata_field", "signature_def", shown(list(request.metadata_field)), fix)
         return metadata_message(self._engine.repository, *place_of(request.model_spec))
 
 
@@ -167,6 +173,13 @@ class _Models(_Service, model_service_pb2_grpc.ModelServiceServicer):
         return await self._answer(context, "", "reload", self._reload(request))
 
     async def _reload(self, request):
+        if not self._engine.settings.allow_reload:
+            fix = (
+                "Start the server with --allow-reload: then clients may have it load any folder it can read."
+            )
+            raise ServingError(
+                "PERMISSION_DENIED", message("serve", "leave to load other models", "none", fix)
+            )
         try:
             settings = settings_of_config(request.config)
         except ValueError as error:
@@ -191,14 +204,14 @@ def _name(answer, spec, version, signature):
     answer.signature_name = signature.name
 
 
-def fill_result(result, method, outputs, rows):
+def fill_result(result, method, outputs):
     """Writes the outputs of a classify or regress signature into a ClassificationResult or
     RegressionResult."""
     if method == "regress":
-        for value in outputs["outputs"].reshape(rows).tolist():
+        for value in values_of(outputs):
             result.regressions.add(value=value)
         return
-    for labels, scores in zip(*(x.tolist() for x in classes_of(outputs, rows)), strict=True):
+    for labels, scores in zip(*(x.tolist() for x in classes_of(outputs)), strict=True):
         entry = result.classifications.add()
         for label, score in zip(labels, scores, strict=True):
             entry.classes.add(label=label.decode("utf-8", "replace"), score=score)

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from mm_keras.checks import listing, message
 from mm_keras.data.transforms import reason_of
-from mm_keras.serving.errors import ServingError
+from mm_keras.serving.errors import ServingError, refuse, shown
 
 METHODS = {
     "tensorflow/serving/predict": "predict",
@@ -110,7 +110,6 @@ class ServedModel:
             for name, proto in self.meta_graph.signature_def.items()
             if not name.startswith("__") and proto.method_name in METHODS
         }
-        self.references = 0  # Requests that it answers; counted by the repository.
         self._callables, self._lock = {}, threading.Lock()
         settings = config_pb2.ConfigProto(
             intra_op_parallelism_threads=threads,
@@ -131,42 +130,40 @@ class ServedModel:
                 ) from error
 
     def signature(self, name, *methods):
-        """Returns the Signature of a name ("" is serving_default).
+        """Returns the Signature of a name. "" is the only one of these methods, else serving_default.
 
         Raises: ServingError, if there is none, or it is of none of these methods.
         """
-        name = name or DEFAULT_SIGNATURE
+        names = [other.name for other in self.signatures.values() if other.method in methods]
+        if not name:
+            name = names[0] if len(names) == 1 else DEFAULT_SIGNATURE
         if name not in self.signatures:
             fix = "Name one of them as the signature's name."
-            raise ServingError(
-                "INVALID_ARGUMENT", message("signature_name", listing(self.signatures), f"{name!r}", fix)
-            )
+            raise refuse("signature_name", listing(self.signatures), shown(name), fix)
         found = self.signatures[name]
         if methods and found.method not in methods:
-            names = [other.name for other in self.signatures.values() if other.method in methods]
             fix = f"Such signatures: {listing(names)}." if names else "The model has none."
             expected = f"a signature of the method {listing(methods)}"
             received = f"{name!r}, whose method is `{found.method}`"
-            raise ServingError("INVALID_ARGUMENT", message("signature_name", expected, received, fix))
+            raise refuse("signature_name", expected, received, fix)
         return found
 
-    def run(self, signature, inputs, outputs=None):
+    def run(self, signature, inputs):
         """Answers a batch. May be called from several threads at once.
 
         Args:
             signature: Signature.
             inputs: dict, name -> NumPy array.
-            outputs: tuple of str or None. The outputs wanted; None is all.
 
-        Returns: dict, name -> NumPy array, bytes as object.
+        Returns: dict, name -> NumPy array, bytes as object, of every output: to leave some out would take
+            seconds, since TensorFlow optimises the graph for each choice.
         Raises: ServingError with the graph's own words.
         """
-        names = tuple(outputs or signature.outputs)
-        call = self._callable(signature, names)
+        call = self._callables.get(signature.name) or self._make_callable(signature)
         for attempt in range(ATTEMPTS):
             try:
                 values = call(*(inputs[name] for name in signature.inputs))
-                return dict(zip(names, values, strict=True))
+                return dict(zip(signature.outputs, values, strict=True))
             except tf.errors.CancelledError as error:
                 # An operator failed, and its neighbour was faster to tell that it was ended for it.
                 if attempt == ATTEMPTS - 1:
@@ -178,18 +175,17 @@ class ServedModel:
         self._callables.clear()
         self._session.close()
 
-    def _callable(self, signature, outputs):
-        key = (signature.name, outputs)
-        with self._lock:  # The graph of a new one is optimised, which takes seconds: once.
-            if key not in self._callables:
+    def _make_callable(self, signature):
+        with self._lock:  # The graph is optimised, which takes seconds: once.
+            if signature.name not in self._callables:
                 options = config_pb2.CallableOptions(
                     feed=[place.tensor for place in signature.inputs.values()],
-                    fetch=[signature.outputs[name].tensor for name in outputs],
+                    fetch=[place.tensor for place in signature.outputs.values()],
                     run_options=config_pb2.RunOptions(timeout_in_ms=self._milliseconds),
                 )
                 # What `Session.make_callable` makes, for feeds too.
-                self._callables[key] = self._session._make_callable_from_options(options)
-            return self._callables[key]
+                self._callables[signature.name] = self._session._make_callable_from_options(options)
+            return self._callables[signature.name]
 
     def _warm_up(self):
         """Answers the requests that were exported with the model, or a row of nothing: the first answer takes
@@ -272,7 +268,5 @@ def rows_of(inputs):
     counts = {name: len(x) if np.ndim(x) else 0 for name, x in inputs.items()}
     if len(set(counts.values())) != 1 or not min(counts.values()):
         fix = "Send as many values of each input; a modality that is missing is an empty string, or NaN."
-        raise ServingError(
-            "INVALID_ARGUMENT", message("inputs", "as many rows > 0 of each", f"{counts}", fix)
-        )
+        raise refuse("inputs", "as many rows > 0 of each", f"{counts}", fix)
     return next(iter(counts.values()))

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
 import signal
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ import uvicorn
 
 from mm_keras.checks import message
 from mm_keras.serving.engine import Engine
+from mm_keras.serving.http_protocol import LimitedProtocol
 from mm_keras.serving.rest import make_app
 from mm_keras.serving.rpc import NOT_SERVING, SERVING, add_services
 
 MOST_BYTES = 64 * 2**20
+CONNECTIONS = 16  # For each row that may wait; more are refused.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,10 @@ class ServerSettings:
         certificate, key: path or None. PEM files of TLS.
         cors: tuple of str. Origins whose pages may ask, such as "http://localhost:3000"; "*" is all.
         access_log: bool. A line for each request.
+        allow_reload: bool. Whether clients may have other models loaded, of any folder (gRPC's
+            HandleReloadConfigRequest).
+
+    Raises: ValueError, if two of them do not go together, or the certificate cannot be used.
     """
 
     models: list
@@ -63,6 +71,7 @@ class ServerSettings:
     key: Path | None = None
     cors: tuple = ()
     access_log: bool = False
+    allow_reload: bool = False
 
     def __post_init__(self):
         if self.workers is None:
@@ -74,6 +83,12 @@ class ServerSettings:
             raise ValueError(message("serve", "a certificate and its key, or neither", received, fix))
         if self.rest_port is None and self.grpc_port is None:
             raise ValueError(message("serve", "a port", "none for REST and gRPC", "Give one of both."))
+        for name, port in {"rest-port": self.rest_port, "grpc-port": self.grpc_port}.items():
+            if port is not None and not 0 <= port <= 65535:
+                fix = "0 takes any free one."
+                raise ValueError(message(f"--{name}", "a port, 0 to 65535", f"{port}", fix))
+        if self.certificate is not None:
+            _check_certificate(self.certificate, self.key)
 
 
 class Server:
@@ -100,16 +115,11 @@ class Server:
 
         Raises: ValueError, if a port is taken or no version of a model can be loaded.
         """
-        loop = asyncio.get_running_loop()
+        self._listen_to_signals()
         sockets = self._sockets()
         await self.engine.repository.poll()
         self._check_models()
         self.engine.batcher.start()
-        for number in SIGNALS:
-            with contextlib.suppress(
-                NotImplementedError, RuntimeError, ValueError
-            ):  # Not in the main thread.
-                loop.add_signal_handler(number, self.stop)
         rpc, health = await self._start_rpc()
         http = self._make_http()
         serving = asyncio.create_task(http.serve(sockets)) if http else None
@@ -117,9 +127,10 @@ class Server:
         while http and not http.started and not serving.done():
             await asyncio.sleep(0.01)
         about = {"rest_port": self.rest_port, "grpc_port": self.grpc_port}
-        logger.info("Listening", extra={**about, "models": sorted(self.engine.repository.settings)})
-        if started:
-            started()
+        if not (serving and serving.done()):  # Else it failed, as is told at the end.
+            logger.info("Listening", extra={**about, "models": sorted(self.engine.repository.settings)})
+            if started:
+                started()
         waits = [asyncio.create_task(self._stop.wait()), *([serving] if serving else [])]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         await self._finish(rpc, health, http, serving, watching)
@@ -127,6 +138,20 @@ class Server:
     def stop(self):
         """Ends `run`, once what was taken is answered. To be called in its event loop."""
         self._stop.set()
+
+    def _listen_to_signals(self):
+        loop = asyncio.get_running_loop()
+
+        def stop(number):
+            if self._stop.is_set():  # Asked twice: without waiting for anything.
+                logger.warning("Stopped at once")
+                os._exit(128 + number)
+            self.stop()
+
+        for number in SIGNALS:
+            # Neither on Windows nor outside the main thread.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, stop, number)
 
     def _check_models(self):
         states = self.engine.repository.states
@@ -147,6 +172,11 @@ class Server:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, self.rest_port))
+        except socket.gaierror as error:
+            listening.close()
+            fix = "Such as 127.0.0.1, or 0.0.0.0 for every one of the machine."
+            received = f"{host}: {error.strerror}"
+            raise ValueError(message("--host", "an address of this machine", received, fix)) from error
         except OSError as error:
             listening.close()
             raise _taken("rest-port", self.rest_port, host, error.strerror) from error
@@ -192,6 +222,8 @@ class Server:
             lifespan="off",
             ws="none",
             server_header=False,
+            http=functools.partial(LimitedProtocol, head_seconds=settings.timeout),
+            limit_concurrency=CONNECTIONS * settings.most_waiting,
             ssl_certfile=settings.certificate and str(settings.certificate),
             ssl_keyfile=settings.key and str(settings.key),
             timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
@@ -212,10 +244,12 @@ class Server:
         if http:
             http.should_exit = True
             ends.append(serving)
-        await asyncio.gather(*ends)
-        self.engine.batcher.stop()
-        await asyncio.to_thread(self.engine.batcher.join, self.settings.grace_seconds)
-        await self.engine.repository.close()
+        try:
+            await asyncio.gather(*ends)
+        finally:
+            self.engine.batcher.stop()
+            await asyncio.to_thread(self.engine.batcher.join, self.settings.grace_seconds)
+            await self.engine.repository.close()
         logger.info("Stopped")
 
 
@@ -224,6 +258,15 @@ class _Http(uvicorn.Server):
     def capture_signals(self):
         """The Server's own handlers stay."""
         yield
+
+
+def _check_certificate(certificate, key):
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        fix = "Give PEM files that belong together, the key without a password."
+        received = f"{certificate} and {key}: {error.strerror or error}"
+        raise ValueError(message("serve", "a certificate and its key", received, fix)) from error
 
 
 def _taken(option, port, host, reason):

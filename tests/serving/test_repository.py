@@ -7,6 +7,7 @@ import time
 import pytest
 from small_models import ask, serving, write_model
 
+from mm_keras.serving import repository
 from mm_keras.serving.model_settings import ModelSettings
 
 PREDICT = "/v1/models/small:predict"
@@ -79,6 +80,22 @@ def test_a_broken_version_is_told_and_the_old_one_stays_until_it_is_mended(folde
         assert "A version could not be loaded" in caplog.text
         assert ask(server, "/v1/models/small/versions/2:predict", ROWS)[0] == 404
         (folder / "2" / "saved_model.pb").write_bytes(whole)
+        until(lambda: said(server) == "second a")
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_looked_at_again(folder, second, monkeypatch, caplog):
+    def fail(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with serving(folder) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(repository, "versions_in", fail)
+            until(lambda: caplog.records)
+            time.sleep(0.2)
+            assert said(server) == "first a"
+        (told,) = caplog.records  # Once, however often it was looked at.
+        assert "Permission denied" in told.error
+        shutil.copytree(second, folder / "2")
         until(lambda: said(server) == "second a")
 
 

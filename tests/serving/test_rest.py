@@ -4,9 +4,14 @@ import base64
 import http.client
 import json
 import math
+import socket
+import threading
+import time
 
 import pytest
 from small_models import ask, serving
+
+from mm_keras.serving import json_tensors
 
 PREDICT = "/v1/models/small:predict"
 ROW = {"text": "a", "pair": [1.0, 2.0]}
@@ -53,6 +58,30 @@ def test_a_signature_without_batch_axis_is_answered(server):
     assert ask(server, PREDICT, {"signature_name": "alone", "inputs": 3.0}) == (200, {"outputs": 1.5})
 
 
+def test_outputs_of_any_shape_and_type_are_answered_in_columns(server):
+    request = {"signature_name": "count", "inputs": ["a", "b"]}
+    assert ask(server, PREDICT, request) == (200, {"outputs": {"texts": ["a", "b"], "count": 2}})
+    request = {"signature_name": "half", "instances": [3.0, 5.0]}
+    assert ask(server, PREDICT, request) == (200, {"predictions": [1.5, 2.5]})
+
+
+def test_a_long_request_is_read_in_a_thread_of_its_own(server, monkeypatch):
+    threads, parse = [], json_tensors.parse_json
+
+    def parse_here(body):
+        threads.append(threading.current_thread().name)
+        return parse(body)
+
+    monkeypatch.setattr(json_tensors, "parse_json", parse_here)
+    for length in (1, 2**21):
+        text = "a" * length
+        _, answer = ask(server, PREDICT, {"instances": [{"text": text, "pair": [1, 2]}]})
+        assert answer["predictions"][0]["said"] == f"first {text}"
+    short, long = threads
+    assert "asyncio" in long
+    assert short != long
+
+
 def test_classify_and_regress_read_examples(server):
     request = {"signature_name": "classify", "examples": [{"text": "abc"}, {}], "context": {"text": "z"}}
     _, answer = ask(server, "/v1/models/small:classify", request)
@@ -68,6 +97,7 @@ def test_status_and_metadata_are_told_of_model_and_version(server):
         assert answer == {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": ok}]}
     _, answer = ask(server, "/v1/models/small/metadata")
     assert answer["model_spec"] == {"name": "small", "version": "1", "signature_name": ""}
+    assert list(answer["metadata"]["signature_def"]) == ["signature_def"]
     signatures = answer["metadata"]["signature_def"]["signature_def"]
     assert signatures["serving_default"]["inputs"]["pair"]["dtype"] == "DT_FLOAT"
     assert signatures["classify"]["method_name"] == "tensorflow/serving/classify"
@@ -96,6 +126,19 @@ def test_status_and_metadata_are_told_of_model_and_version(server):
         (PREDICT, {"instances": [ROW | {"pair": "1"}]}, 400, "`pair` expects float32"),
         (PREDICT, {"instances": [ROW | {"pair": [None, 1]}]}, 400, "send NaN, without quotes"),
         (PREDICT, {"instances": [ROW | {"pair": [True, False]}]}, 400, "`pair` expects float32"),
+        (PREDICT, {"instances": [ROW | {"pair": [True, 1]}]}, 400, "`pair` expects float32"),
+        (PREDICT, {"instances": [ROW | {"pair": [1, 10**400]}]}, 400, "a body of JSON"),
+        # NumPy would make an array of strings of the longest one's length: 100 GB.
+        (
+            PREDICT,
+            {"inputs": {"text": ["a"], "pair": [[0] * 100_000 + ["a" * 250_000]]}},
+            400,
+            "`pair` expects float32",
+        ),
+        (PREDICT, {"instances": [ROW] * 257}, 400, "at most 256 rows. Received: 257"),
+        (PREDICT, {"inputs": {"text": ["a"] * 257, "pair": [[1, 2]] * 257}}, 400, "at most 256 rows"),
+        (PREDICT, {"instances": [ROW | {"x" * 100_000: 1}]}, 400, "Received: 'xxx"),
+        (PREDICT, {"signature_name": "count", "instances": ["a"]}, 400, "Ask in column form"),
         (PREDICT, {"instances": [ROW | {"text": 1}]}, 400, '`text` expects a string or {"b64"'),
         (PREDICT, {"instances": [ROW | {"text": ["a"]}]}, 400, "`text` expects a string"),
         (PREDICT, {"instances": [ROW | {"text": {"b64": "a"}}]}, 400, "`text` expects base64"),
@@ -112,6 +155,13 @@ def test_status_and_metadata_are_told_of_model_and_version(server):
         (PREDICT, {"signature_name": "slow", "instances": [2**40]}, 400, "numbers that int32 holds"),
         (PREDICT, {"signature_name": "slow", "instances": [2**80]}, 400, "`count` expects int32"),
         ("/v1/models/small:classify", {"examples": []}, 400, "`examples`, a list"),
+        ("/v1/models/small:classify", {"examples": [{}] * 257}, 400, "at most 256 rows"),
+        (
+            "/v1/models/small:classify",
+            {"examples": [{}] * 256, "context": {"text": "a" * 2**21}},
+            400,
+            "or a smaller context",
+        ),
         ("/v1/models/small:classify", {"examples": [1]}, 400, "`examples[0]` expects an object"),
         ("/v1/models/small:classify", {"examples": [{"text": [1, "a"]}]}, 400, "strings, base64 or numbers"),
         ("/v1/models/small:classify", {"examples": [{"text": None}]}, 400, "strings, base64 or numbers"),
@@ -132,6 +182,7 @@ def test_what_does_not_fit_is_named(server, path, body, status, words):
     assert got == status
     assert list(answer) == ["error"]
     assert words in answer["error"]
+    assert len(answer["error"]) < 2100
 
 
 @pytest.mark.parametrize(
@@ -162,6 +213,39 @@ def test_a_body_that_is_too_long_is_refused_however_its_length_is_told(small_mod
             answer = connection.getresponse()
             assert answer.status == 413
             assert "at most 1,000 bytes" in json.loads(answer.read())["error"]
+
+
+def raw(server, *parts):
+    """Returns what comes back to bytes that are sent by hand, until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as client:
+        answer = b""
+        try:
+            for part in parts:
+                client.sendall(part)
+            while piece := client.recv(2**16):
+                answer += piece
+        except ConnectionError:  # It closed while more was sent.
+            pass
+        return answer
+
+
+def test_a_request_that_does_not_come_to_an_end_is_closed(small_model):
+    head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\n".encode()
+    with serving(small_model, timeout=0.3, grpc_port=None) as server:
+        answer = raw(server, head + b"content-length: 500\r\n\r\n", b'{"inst')
+        assert b" 408 " in answer.splitlines()[0]
+        assert b"its body within 0.3 s. Received: 6 bytes" in answer
+        for unfinished in (b"", b"POST", head):
+            began = time.monotonic()
+            assert raw(server, unfinished) == b""
+            assert time.monotonic() - began < 15
+        assert ask(server, PREDICT, {"instances": [ROW]})[0] == 200
+
+
+def test_a_head_of_any_length_is_not_read(server):
+    head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\nx: ".encode()
+    answer = raw(server, head, *[b"a" * 2**16] * 64)
+    assert answer == b"" or b" 400 " in answer.splitlines()[0]  # What it says is lost where more is sent.
 
 
 def test_keys_are_asked_for_but_not_of_health(small_model):

@@ -114,7 +114,14 @@ def tensor(text):
                 pairs=None, pair=tensor("dtype: DT_FLOAT tensor_shape { dim { size: 1000000000000 } }")
             ),
             "INVALID_ARGUMENT",
-            "a known shape",
+            "`pair` expects at most 256 rows",
+        ),
+        (
+            predict_request(
+                pairs=None, pair=tensor(f"dtype: DT_FLOAT tensor_shape {{ {8 * 'dim { size: 99 } '} }}")
+            ),
+            "INVALID_ARGUMENT",
+            "shape (B, 2)",
         ),
         (
             predict_request(pairs=None, pair=tensor("dtype: DT_FLOAT tensor_shape { dim { size: -1 } }")),
@@ -124,7 +131,9 @@ def tensor(text):
         (
             predict_request(
                 pairs=None,
-                pair=tensor("dtype: DT_FLOAT tensor_shape { dim { size: 2 } } tensor_content: 'abc'"),
+                pair=tensor(
+                    "dtype: DT_FLOAT tensor_shape { dim { size: 1 } dim { size: 2 } } tensor_content: 'abc'"
+                ),
             ),
             "INVALID_ARGUMENT",
             "`pair` expects 2 values",
@@ -164,7 +173,14 @@ def test_classify_regress_and_both_at_once(stub):
     results = stub.MultiInference(both, timeout=20).results
     assert results[1].regression_result.regressions[0].value == 8.0
     assert results[0].classification_result.classifications[0].classes[0].label == "long"
-    assert refusal(stub.Classify, classification_pb2.ClassificationRequest())[0] == "INVALID_ARGUMENT"
+    both.tasks.append(both.tasks[0])
+    assert refusal(stub.MultiInference, both) == (
+        "INVALID_ARGUMENT",
+        "`tasks` expects each once. Received: one of them twice. Remove what is there twice.",
+    )
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "small"
+    assert refusal(stub.Classify, request)[0] == "INVALID_ARGUMENT"
 
 
 def test_status_metadata_and_health(channel, stub):
@@ -205,20 +221,44 @@ def test_keys_and_sizes_are_asked_for(small_model):
             assert refusal(stub.Predict, long, metadata=key)[0] == "RESOURCE_EXHAUSTED"
 
 
-def test_another_configuration_is_taken_while_it_runs(small_model, tmp_path):
+@pytest.fixture
+def reload_request(tmp_path):
+    """A request for version 3 of another model in place of the one that is served."""
     write_model(tmp_path / "other", 3)
-    with serving(small_model) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+    request = model_management_pb2.ReloadConfigRequest()
+    entry = request.config.model_config_list.config.add(name="new", base_path=str(tmp_path / "other"))
+    entry.version_labels["stable"] = 3
+    return request
+
+
+def test_another_configuration_is_taken_while_it_runs(small_model, reload_request, tmp_path):
+    with (
+        serving(small_model, allow_reload=True) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
         models = model_service_pb2_grpc.ModelServiceStub(channel)
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        request = model_management_pb2.ReloadConfigRequest()
-        entry = request.config.model_config_list.config.add(name="new", base_path=str(tmp_path / "other"))
-        entry.version_labels["stable"] = 3
-        models.HandleReloadConfigRequest(request, timeout=60)
+        models.HandleReloadConfigRequest(reload_request, timeout=60)
         asked = predict_request(model="new")
         asked.model_spec.version_label = "stable"
         assert stub.Predict(asked, timeout=20).model_spec.version.value == 3
         assert refusal(stub.Predict, predict_request())[0] == "NOT_FOUND"
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = "small"
+        assert refusal(models.GetModelStatus, status)[0] == "NOT_FOUND"
+        entry = reload_request.config.model_config_list.config[0]
+        entry.base_path = str(write_model(tmp_path / "moved", 3, "moved").parent)
+        models.HandleReloadConfigRequest(reload_request, timeout=60)
+        assert stub.Predict(asked, timeout=20).outputs["said"].string_val == [b"moved a"]
         entry.base_path = str(tmp_path / "nowhere")
-        code, words = refusal(models.HandleReloadConfigRequest, request)
+        code, words = refusal(models.HandleReloadConfigRequest, reload_request)
         assert code == "INVALID_ARGUMENT"
         assert "nowhere" in words
+
+
+def test_other_folders_are_loaded_only_where_that_is_allowed(channel, stub, reload_request):
+    models = model_service_pb2_grpc.ModelServiceStub(channel)
+    code, words = refusal(models.HandleReloadConfigRequest, reload_request)
+    assert code == "PERMISSION_DENIED"
+    assert "--allow-reload" in words
+    assert refusal(stub.Predict, predict_request(model="new"))[0] == "NOT_FOUND"

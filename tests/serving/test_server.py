@@ -78,6 +78,48 @@ def test_a_port_that_is_taken_is_named(small_model):
             pass
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rest_port": None, "grpc_port": None}, "`serve` expects a port"),
+        ({"rest_port": 65536}, "`--rest-port` expects a port, 0 to 65535. Received: 65536"),
+        ({"grpc_port": -2}, "`--grpc-port` expects a port, 0 to 65535. Received: -2"),
+        ({"certificate": "c.pem"}, "a certificate and its key, or neither"),
+        ({"certificate": "no.pem", "key": "no.pem"}, "no.pem and no.pem: No such file"),
+        ({"certificate": __file__, "key": __file__}, "Give PEM files that belong together"),
+        ({"host": "no.such.host.invalid"}, "`--host` expects an address of this machine"),
+    ],
+)
+def test_settings_that_cannot_be_are_named_before_a_model_is_loaded(small_model, settings, words):
+    with pytest.raises(ValueError) as caught, serving(small_model, **settings):
+        pass
+    assert words in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once(small_model):
+    port = free_port()
+    command = [sys.executable, "-m", "mm_keras", "serve", str(small_model), "--rest-port", str(port)]
+    process = subprocess.Popen([*command, "--grpc-port", "-1"], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if "Listening" in line:
+                break
+        endless = json.dumps({"signature_name": "slow", "instances": [2**31 - 1]}).encode()
+        head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(endless)}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(head + endless)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 128 + signal.SIGINT
+        assert "Stopped at once" in process.stderr.read()
+    finally:
+        process.kill()
+
+
 def test_a_full_queue_refuses_at_once_and_the_others_are_answered(small_model):
     with serving(small_model, workers=1, most_rows=1, most_waiting=2) as server:
         results = []
