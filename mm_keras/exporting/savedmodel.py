@@ -28,8 +28,7 @@ def write_saved_model(model, spec, preprocessor, folder):
     a client learns from any server what the model reads.
     """
     trained, model = model, answering_model(model)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive = keras.export.ExportArchive()  # Without `track`, by which each weight would be stored twice.
     raw, tensors = preprocessor.raw_spec(), preprocessor.tensor_spec()
     prepare = _traced(preprocessor.tensors, raw)
     run = _traced(lambda inputs: model(inputs, training=False), tensors)
@@ -47,7 +46,8 @@ def write_saved_model(model, spec, preprocessor, folder):
     endpoints |= generation_endpoints(trained, preprocessor, prepare, run)
     endpoints |= example_endpoints(preprocessor, prepare, run)
     for name, (function, inputs) in endpoints.items():
-        archive.add_endpoint(name, tf.function(function, input_signature=[inputs], autograph=False))
+        graph = _traced(function, inputs)
+        archive.add_endpoint(name, tf.function(graph, input_signature=[inputs], autograph=False))
     archive.write_out(str(folder), verbose=False)
     set_methods(preprocessor, folder)
 
@@ -69,7 +69,6 @@ def write_static_model(model, preprocessor, folder):
     """Writes a SavedModel of static batch 1 over the model's inputs: what the TFLite converter reads."""
     model = answering_model(model)
     archive = keras.export.ExportArchive()
-    archive.track(model)
     signature = preprocessor.tensor_spec(batch_size=1)
     run = _traced(lambda inputs: model(inputs, training=False), signature)
     archive.add_endpoint("serving_default", tf.function(run, input_signature=[signature], autograph=False))

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the tokenizer's operators
 import tiny
+from tensorflow.core.protobuf import saved_model_pb2
 
 from mm_keras.data.pipeline import make_datasets
 from mm_keras.exporting import ExportError, export
@@ -376,3 +377,20 @@ def test_the_endpoints_share_one_graph_of_preprocessing(quick, tmp_path, monkeyp
     write_saved_model(model, spec, data.preprocessor, tmp_path)
     assert len(built) == 1
     assert len(tf.saved_model.load(str(tmp_path)).signatures) > 2
+
+
+def test_weights_and_constants_are_stored_once(exported, trained):
+    folder = Path(exported["saved_model"]["path"])
+    stored = tf.train.load_checkpoint(str(folder / "variables/variables")).get_variable_to_shape_map()
+    numbers = sum(np.prod(shape) for name, shape in stored.items() if name.endswith("VARIABLE_VALUE"))
+    assert numbers <= trained[0].model.count_params()
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    constants = [
+        node.attr["value"].tensor.tensor_content
+        for function in saved.meta_graphs[0].graph_def.library.function
+        if function.signature.name.startswith("__inference")
+        for node in function.node_def
+        if node.op == "Const" and len(node.attr["value"].tensor.tensor_content) > 10_000
+    ]
+    assert constants
+    assert len(constants) == len(set(constants))
