@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import uvloop
 
 
 async def http_client(port, requests, until, times, codes, offset):
@@ -158,7 +159,7 @@ def main():
     parser.add_argument(
         "--rate", type=float, help="Of grpc: requests begun a second, in place of the concurrency."
     )
-    print(json.dumps(asyncio.run(load(parser.parse_args()))))
+    print(json.dumps(uvloop.run(load(parser.parse_args()))))
 
 
 if __name__ == "__main__":
