@@ -12,14 +12,16 @@ import gradio as gr
 
 from mm_keras.checks import listing, message
 from mm_keras.serving.client import Client
-from mm_keras.serving.demo_app import MOST_BYTES, PORT, make_app, serve_page
+from mm_keras.serving.demo_app import MOST_BYTES, make_app, serve_page
 from mm_keras.serving.demo_examples import examples_of_export, examples_of_manifest, files_of, is_on_black
 from mm_keras.serving.demo_inputs import PICTURE, make_input, read_row
 from mm_keras.serving.demo_outputs import asks_generate, make_copies, make_panels, read_panels
 from mm_keras.serving.demo_server import running_server
 from mm_keras.serving.demo_subsets import ask_subsets, subsets_table
 from mm_keras.serving.errors import ServingError
+from mm_keras.serving.listening import open_socket
 
+PORT = 7860
 KEPT = (600, 3600)  # Seconds: how often uploads are looked at, and the age at which they are deleted.
 AT_ONCE = 4
 WAIT = 60.0
@@ -92,6 +94,7 @@ def run_demo(
         fix = "Name a folder such as saved_models/NAME, or the address of a server."
         raise ValueError(message("demo", "MODEL or --url", received, fix))
     with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(open_socket(host, port, "--port"))
         export = None
         if folder is not None:
             running = stack.enter_context(running_server(folder))
@@ -110,7 +113,7 @@ def run_demo(
         if export and offered:
             threading.Thread(target=_warm_up, args=(url, model, offered[0]), daemon=True).start()
         app = make_app(page, most_bytes, files_of(offered, modalities))
-        serve_page(app, host, port, started)
+        serve_page(app, listening, started)
 
 
 def _warm_up(url, model, row):

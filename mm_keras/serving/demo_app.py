@@ -1,6 +1,5 @@
 """The demo page as an application, and the server of it."""
 
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import fastapi
 import gradio as gr
 import uvicorn
 
-from mm_keras.checks import message
 from mm_keras.serving.demo_style import STYLE, make_theme
 
-PORT = 7860
 MOST_BYTES = 20 * 2**20
 GRACE = 3
 # The page fetches nothing from elsewhere, whatever gradio's own files ask for.
@@ -83,23 +80,20 @@ class Page:
     stop: object
 
 
-def serve_page(app, host="127.0.0.1", port=PORT, started=None):
+def serve_page(app, listening, started=None):
     """Serves a page in this thread until a signal or `Page.stop` ends it.
 
     Args:
         app: of `make_app`.
-        host: str. Address to listen on.
-        port: int. 0: any free one.
+        listening: socket that is bound, as of `open_socket`.
         started: callable or None. Called with the Page once it listens.
-
-    Raises: ValueError, if the port is taken.
     """
-    listening = _listen(host, port)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
     )
+    host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    server = _Server(config, started, f"http://{shown}:{listening.getsockname()[1]}")
+    server = _Server(config, started, f"http://{shown}:{port}")
     server.run(sockets=[listening])
 
 
@@ -121,18 +115,3 @@ class _Server(uvicorn.Server):
         """Ends, and at a second signal at once; the signal is not raised again, so that callers end too."""
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _listen(host, port):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        fix = "Stop what listens there, or choose another one: --port 0 takes any."
-        raise ValueError(
-            message("--port", f"a free port of {host}", f"{port}: {error.strerror}", fix)
-        ) from error
-    return listening

@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import uvicorn
 from mm_keras.checks import message
 from mm_keras.serving.engine import Engine
 from mm_keras.serving.http_protocol import LimitedProtocol
+from mm_keras.serving.listening import not_free, open_socket
 from mm_keras.serving.rest import make_app
 from mm_keras.serving.rpc import NOT_SERVING, SERVING, add_services
 
@@ -116,11 +116,13 @@ class Server:
         Raises: ValueError, if a port is taken or no version of a model can be loaded.
         """
         self._listen_to_signals()
-        sockets = self._sockets()
+        sockets = self._open_socket()
+        rpc, health = await self._make_rpc()
         await self.engine.repository.poll()
         self._check_models()
         self.engine.batcher.start()
-        rpc, health = await self._start_rpc()
+        if rpc:
+            await rpc.start()
         http = self._make_http()
         serving = asyncio.create_task(http.serve(sockets)) if http else None
         watching = asyncio.create_task(self.engine.repository.watch())
@@ -162,28 +164,14 @@ class Server:
                 fix = "Export it again, or leave the model out."
                 raise ValueError(message("serve", f"a version of `{name}` that can be loaded", received, fix))
 
-    def _sockets(self):
+    def _open_socket(self):
         if self.rest_port is None:
             return []
-        host = self.settings.host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Named, so that asyncio sends what is written at once (TCP_NODELAY).
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, self.rest_port))
-        except socket.gaierror as error:
-            listening.close()
-            fix = "Such as 127.0.0.1, or 0.0.0.0 for every one of the machine."
-            received = f"{host}: {error.strerror}"
-            raise ValueError(message("--host", "an address of this machine", received, fix)) from error
-        except OSError as error:
-            listening.close()
-            raise _taken("rest-port", self.rest_port, host, error.strerror) from error
+        listening = open_socket(self.settings.host, self.rest_port, "--rest-port")
         self.rest_port = listening.getsockname()[1]
         return [listening]
 
-    async def _start_rpc(self):
+    async def _make_rpc(self):
         if self.grpc_port is None:
             return None, None
         settings = self.settings
@@ -207,8 +195,7 @@ class Server:
             else:
                 self.grpc_port = server.add_insecure_port(f"{host}:{self.grpc_port}")
         except RuntimeError as error:
-            raise _taken("grpc-port", self.grpc_port, settings.host, str(error)) from error
-        await server.start()
+            raise not_free("--grpc-port", self.grpc_port, settings.host, str(error)) from error
         return server, health
 
     def _make_http(self):
@@ -267,11 +254,6 @@ def _check_certificate(certificate, key):
         fix = "Give PEM files that belong together, the key without a password."
         received = f"{certificate} and {key}: {error.strerror or error}"
         raise ValueError(message("serve", "a certificate and its key", received, fix)) from error
-
-
-def _taken(option, port, host, reason):
-    fix = f"Stop what listens there, or choose another one: --{option} 0 takes any."
-    return ValueError(message(f"--{option}", f"a free port of {host}", f"{port}: {reason}", fix))
 
 
 def serve(settings, started=None):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mm_keras.serving.errors import ServingError
+from mm_keras.serving.listening import open_socket
 
 pytest.importorskip("gradio")
 demo = importlib.import_module("mm_keras.serving.demo")
@@ -82,7 +83,7 @@ def served(page, **settings):
 
     app = demo_app.make_app(page, **settings)
     thread = threading.Thread(
-        target=demo_app.serve_page, args=(app,), kwargs={"port": 0, "started": started}, daemon=True
+        target=demo_app.serve_page, args=(app, open_socket("127.0.0.1", 0, "--port"), started), daemon=True
     )
     thread.start()
     assert ready.wait(30)
@@ -296,7 +297,7 @@ def test_a_taken_port_is_named(client):
         assert urllib.request.urlopen(address, timeout=20).headers["Content-Security-Policy"]
         port = int(address.rpartition(":")[2])
         with pytest.raises(ValueError, match=f"--port` expects a free port of 127.0.0.1. Received: {port}"):
-            demo_app.serve_page(None, port=port)
+            demo.run_demo(url="http://localhost:1", port=port)  # Before that server is asked.
 
 
 @pytest.mark.parametrize("places", [{}, {"folder": "a", "url": "http://localhost:1"}])
