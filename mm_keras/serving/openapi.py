@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from mm_keras.serving.served_model import DEFAULT_SIGNATURE
+
 B64 = {
     "type": "object",
     "properties": {"b64": {"type": "string", "format": "byte", "contentEncoding": "base64"}},
@@ -88,7 +90,8 @@ def _predict(model):
             ("instances", {"type": "array", "minItems": 1, "items": rows}),
             ("inputs", columns),
         ):
-            requests.append(_object({**named, form: schema}, closed=False))
+            required = [form] if signature.name == DEFAULT_SIGNATURE else ["signature_name", form]
+            requests.append(_object({**named, form: schema}, required, closed=False))
     answer = {"type": "object", "properties": {"predictions": {"type": "array"}, "outputs": {}}}
     return _operation("Answers", answer, tuple(ERRORS), {"oneOf": requests})
 

@@ -288,12 +288,17 @@ def test_the_description_names_each_input(server):
     status, about = ask(server, "/openapi.json")
     assert status == 200
     schema = about["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    rows = next(
-        part["properties"]["instances"]["items"]
-        for part in schema["oneOf"]
-        if part["properties"]["signature_name"] == {"const": "serving_default"}
-        and "instances" in part["properties"]
+    part, other = (
+        next(
+            part
+            for part in schema["oneOf"]
+            if part["properties"]["signature_name"] == {"const": name} and "instances" in part["properties"]
+        )
+        for name in ("serving_default", "files")
     )
+    assert part["required"] == ["instances"]  # Its name may be left out.
+    assert other["required"] == ["signature_name", "instances"]
+    rows = part["properties"]["instances"]["items"]
     assert rows["required"] == ["pair", "text"]
     assert rows["properties"]["pair"] == {
         "type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
