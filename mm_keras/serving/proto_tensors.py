@@ -22,6 +22,7 @@ VALUES = {
 FIELDS = {dtype: (field, tf.as_dtype(dtype).as_datatype_enum) for dtype, field in VALUES.items()}
 STRING = types_pb2.DT_STRING
 NAMES = {number: name[3:].lower() for name, number in types_pb2.DataType.items()}
+MOST_AXES = 32  # As NumPy has them.
 MOST_REPEATED = 2**20  # A tensor of a few bytes can ask for a shape of any size: its last value is repeated.
 
 
@@ -61,6 +62,9 @@ def read_tensor(name, proto, place):
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise refuse(name, "a known shape", f"{shape[:8]}", "Send the shape of the values.")
     check_shape(name, shape, place)
+    if len(shape) > MOST_AXES or count >= 2**63:
+        fix = "Send the shape of the values."
+        raise refuse(name, f"at most {MOST_AXES} axes and 2^63 values", f"{len(shape)} axes", fix)
     if count > MOST_REPEATED and count > proto.ByteSize():  # Each value has a byte at least.
         fix = "Send as many as the shape says."
         raise refuse(name, f"{count} values", f"a tensor of {proto.ByteSize()} bytes", fix)
@@ -71,6 +75,11 @@ def read_tensor(name, proto, place):
         array = np.empty(count, object)
         array[:] = proto.string_val
         return array if len(shape) == 1 else array.reshape(shape)
+    if proto.int_val and place.dtype.is_integer:
+        least, most = min(proto.int_val), max(proto.int_val)
+        if least < place.dtype.min or most > place.dtype.max:  # They would be others without a word.
+            expected = f"numbers that {place.dtype.name} holds"
+            raise refuse(name, expected, f"{least} to {most}", "Send smaller ones.")
     try:
         return tf.make_ndarray(proto)
     except (TypeError, ValueError) as error:

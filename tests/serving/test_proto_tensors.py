@@ -5,6 +5,8 @@ import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.framework import tensor_pb2
 
 from mm_keras.serving.errors import ServingError
 from mm_keras.serving.proto_tensors import read_tensor, write_tensor
@@ -31,7 +33,7 @@ ANY = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 )
 def test_numbers_come_back_whatever_their_type_and_shape(array):
     place = Place("x", tf.as_dtype(array.dtype), None)
-    for proto in (tf.make_tensor_proto(array), tf.make_tensor_proto(0).__class__()):
+    for proto in (tf.make_tensor_proto(array), tensor_pb2.TensorProto()):
         if not proto.dtype:
             write_tensor(proto, array)
         back = read_tensor("x", proto, place)
@@ -41,14 +43,14 @@ def test_numbers_come_back_whatever_their_type_and_shape(array):
 
 @hypothesis.given(arrays.arrays(object, ANY, elements=hypothesis.strategies.binary(max_size=4)))
 def test_bytes_come_back_whatever_their_shape(array):
-    proto = tf.make_tensor_proto(0).__class__()
+    proto = tensor_pb2.TensorProto()
     write_tensor(proto, array)
     assert read_tensor("x", proto, Place("x", tf.string, None)).tolist() == array.tolist()
 
 
 @pytest.mark.parametrize("content", [{}, {"float_val": [1.0]}, {"tensor_content": b"abcd"}])
 def test_a_value_is_repeated_but_not_into_any_size(content):
-    proto = tf.make_tensor_proto(0).__class__(dtype=1, **content)
+    proto = tensor_pb2.TensorProto(dtype=1, **content)
     place = Place("x", tf.float32, (None, None))
     proto.tensor_shape.dim.add(size=2)
     proto.tensor_shape.dim.add(size=2**29)
@@ -60,3 +62,21 @@ def test_a_value_is_repeated_but_not_into_any_size(content):
             read_tensor("x", proto, place)
     else:
         assert read_tensor("x", proto, place).tolist() == [[content.get("float_val", [0.0])[0]] * 3] * 2
+
+
+@pytest.mark.parametrize("value", [300, -1])
+def test_whole_numbers_beyond_the_type_are_refused(value):
+    proto = text_format.Parse(
+        f"dtype: DT_UINT8 tensor_shape {{ dim {{ size: 2 }} }} int_val: [255, {value}]",
+        tensor_pb2.TensorProto(),
+    )
+    with pytest.raises(ServingError, match="`x` expects numbers that uint8 holds"):
+        read_tensor("x", proto, Place("x", tf.uint8, (None,)))
+
+
+def test_a_shape_beyond_all_numbers_is_refused():
+    proto = tensor_pb2.TensorProto(dtype=1)
+    for size in [2**62] * 300:
+        proto.tensor_shape.dim.add(size=size)
+    with pytest.raises(ServingError, match="Received: 300 axes"):
+        read_tensor("x", proto, Place("x", tf.float32, None))
