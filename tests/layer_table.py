@@ -85,9 +85,9 @@ ROWS = [
     # Encoders.
     Row(
         encoders.ApplicationEncoder,
-        {"model": "MobileNetV3Small", "weights": None, "trainable": True, "dropout": 0.1},
+        {"model": "MobileNet", "weights": None, "trainable": True, "dropout": 0.1},
         (32, 32, 1),
-        (576,),
+        (1024,),
         slow=True,
         noise=0.01,
     ),
