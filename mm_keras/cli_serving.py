@@ -245,6 +245,9 @@ def _read_labels(labels, models):
 
 
 def _read_keys(path):
+    if path is not None and not path.is_file():
+        received = f"{path}, which is none"
+        raise ValueError(message("--api-keys", "a file with a key a line", received, "Write it."))
     text = os.environ.get(API_KEYS, "").replace(",", "\n") if path is None else path.read_text("utf-8")
     keys = tuple(line.strip().encode() for line in text.splitlines() if line.strip())
     if path is not None and not keys:

@@ -104,7 +104,7 @@ class Batcher:
             async with asyncio.timeout_at(self._loop.time() + deadline - time.monotonic()):
                 answers = [await future for future in futures]
         except TimeoutError:
-            raise _late() from None
+            raise late() from None
         finally:
             for future in futures:
                 if not future.done():
@@ -131,8 +131,9 @@ class Batcher:
             self._changed.notify_all()
 
     def join(self, seconds):
+        end = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(end - time.monotonic(), 0))
 
     def _work(self):
         while tasks := self._take():
@@ -161,9 +162,9 @@ class Batcher:
     def _answer(self, tasks):
         """Returns (task, answer or error) of each."""
         now = time.monotonic()
-        late = [task for task in tasks if task.deadline <= now or task.future.cancelled()]
-        done = [(task, _late()) for task in late]
-        tasks = [task for task in tasks if task not in late]
+        ended = [task for task in tasks if task.deadline <= now or task.future.cancelled()]
+        done = [(task, late()) for task in ended]
+        tasks = [task for task in tasks if task not in ended]
         if tasks:
             done += self._run(tasks, now)
         return done
@@ -207,6 +208,7 @@ def _settle(done):
             task.future.set_result(result)
 
 
-def _late():
+def late():
+    """Returns the ServingError of a request whose time is over."""
     fix = "Give it more time, or ask when the server is less busy."
     return ServingError("DEADLINE_EXCEEDED", message("serve", "an answer in time", "none", fix))

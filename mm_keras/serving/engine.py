@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from mm_keras.serving.batcher import Batcher
+from mm_keras.serving.batcher import Batcher, late
 from mm_keras.serving.errors import ServingError
 from mm_keras.serving.metrics import Metrics
 from mm_keras.serving.repository import Repository
@@ -33,7 +34,7 @@ class Engine:
         )
         self.held = HeldBodies(settings.most_bytes, settings.timeout)
         self.stopping = False
-        self._reading = asyncio.Semaphore(1)
+        self._reader = ThreadPoolExecutor(1, "read")
 
     @property
     def ready(self):
@@ -55,14 +56,17 @@ class Engine:
         seconds = self.settings.timeout if seconds is None else min(seconds, self.settings.timeout)
         deadline = time.monotonic() + seconds
         with self.repository.using(*place) as (version, served):
-            if size > LONG:
-                async with self._reading:
-                    signature, inputs = await asyncio.to_thread(read, served)
-            else:
-                signature, inputs = read(served)
+            signature, inputs = await self._read(read, served, seconds) if size > LONG else read(served)
             rows = rows_of(inputs) if signature.batched else 1
             answers = await self.batcher.ask(served, signature, inputs, rows, deadline)
         return version, signature, answers
+
+    async def _read(self, read, served, seconds):
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._reader, read, served)
+        except TimeoutError:
+            raise late() from None
 
     def count(self, model, api, method, code, began):
         known = model if model in self.repository.settings else ""

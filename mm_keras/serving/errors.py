@@ -4,7 +4,7 @@ import reprlib
 
 from mm_keras.checks import message
 
-MOST_CHARACTERS = 2000  # Of an error's text: a request can hold names of any length.
+MOST_BYTES = 1000  # Of an error's text: it may repeat what a request holds.
 # As TensorFlow Serving maps them, but for a full queue, which is 503 here as its own full queue is.
 HTTP_STATUS = {
     "CANCELLED": 499,
@@ -39,7 +39,10 @@ class ServingError(RuntimeError):
     """
 
     def __init__(self, code, text, http_status=None, retry_after=None):
-        super().__init__(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ...")
+        # Half a character, which JSON can state, could not be sent back.
+        whole = text.encode("utf-8", "backslashreplace")
+        cut = whole[:MOST_BYTES].decode("utf-8", "ignore")
+        super().__init__(cut if len(whole) <= MOST_BYTES else f"{cut} ...")
         self.code = code
         self.http_status = http_status or HTTP_STATUS.get(code, 500)
         self.retry_after = retry_after

@@ -17,7 +17,10 @@ def rows_of_json(request, most_rows):
     Raises: ServingError, which names what does not fit.
     """
     rows, context = request.get("examples"), request.get("context", {})
-    if not isinstance(rows, list) or not rows or not isinstance(context, dict):
+    if not isinstance(context, dict):
+        fix = "Send an object of the features that all rows have."
+        raise refuse("context", "an object", shown(context), fix)
+    if not isinstance(rows, list) or not rows:
         fix = 'Such as {"examples": [{"text": "..."}]}.'
         raise refuse("request", "`examples`, a list of at least one object", shown(rows), fix)
     check_rows("examples", len(rows), most_rows)
@@ -75,7 +78,12 @@ def _example(features):
                 raise refuse(name, "whole numbers of 64 bits", shown(value), "Send smaller ones.")
             feature.int64_list.value.extend(values)
         elif all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in values):
-            feature.float_list.value.extend(values)
+            try:
+                feature.float_list.value.extend(values)
+            except OverflowError as error:
+                raise refuse(
+                    name, "numbers that float32 holds", shown(value), "Send smaller ones."
+                ) from error
         else:
             fix = "Send values of one type."
             raise refuse(name, "strings, base64 or numbers", shown(value), fix)

@@ -11,14 +11,18 @@ from mm_keras.checks import closest, listing
 from mm_keras.serving.errors import check_rows, refuse, shown
 
 BYTES = "_bytes"  # Outputs whose names end so are sent as base64.
+MOST_LISTS = 2**22
 NOT_A_NUMBER = (b"NaN", b"Infinity")  # JSON has none of them; TensorFlow Serving reads them all the same.
 
 
 def parse_json(body):
     """Returns the JSON object of a request's body.
 
-    Raises: ServingError, if it is none.
+    Raises: ServingError, if it is none, or holds more lists and objects than a request can need.
     """
+    if body.count(b"[") + body.count(b"{") > MOST_LISTS:  # Each takes 20 times its bytes.
+        fix = "Send fewer rows, or send them by gRPC."
+        raise refuse("request", f"at most {MOST_LISTS:,} lists and objects", "more", fix)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -32,7 +36,10 @@ def parse_json(body):
 def _parse_with_nan(body, error):
     try:
         if any(word in body for word in NOT_A_NUMBER):
-            return json.loads(body)
+            value = json.loads(body)
+            if b"\\u" in body:  # Half a character, which orjson refuses.
+                json.dumps(value, ensure_ascii=False).encode()
+            return value
     except (ValueError, RecursionError) as other:
         error = other
     fix = "Send what JSON.stringify or json.dumps gives."

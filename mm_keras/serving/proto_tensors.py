@@ -57,14 +57,14 @@ def read_tensor(name, proto, place):
     if proto.dtype != place.enum:
         received = NAMES.get(proto.dtype, f"type {proto.dtype}")
         raise refuse(name, f"a tensor of {place.dtype.name}", received, "Send that type.")
+    if len(proto.tensor_shape.dim) > MOST_AXES:
+        received = f"{len(proto.tensor_shape.dim)}"
+        raise refuse(name, f"at most {MOST_AXES} axes", received, "Send the shape of the values.")
     shape = [axis.size for axis in proto.tensor_shape.dim]
     count = math.prod(shape)
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise refuse(name, "a known shape", f"{shape[:8]}", "Send the shape of the values.")
     check_shape(name, shape, place)
-    if len(shape) > MOST_AXES or count >= 2**63:
-        fix = "Send the shape of the values."
-        raise refuse(name, f"at most {MOST_AXES} axes and 2^63 values", f"{len(shape)} axes", fix)
     if count > MOST_REPEATED and count > proto.ByteSize():  # Each value has a byte at least.
         fix = "Send as many as the shape says."
         raise refuse(name, f"{count} values", f"a tensor of {proto.ByteSize()} bytes", fix)
@@ -107,6 +107,9 @@ def choose_outputs(names, signature):
 
     Raises: ServingError, if the signature has no such output, or one is named twice.
     """
+    if len(names) > len(signature.outputs):
+        fix = "Name each once, or none for all."
+        raise refuse("output_filter", f"at most {len(signature.outputs)} names", f"{len(names)}", fix)
     for name in names:
         if name not in signature.outputs:
             fix = f"{closest(name, signature.outputs)}Name outputs of the signature."

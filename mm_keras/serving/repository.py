@@ -157,7 +157,7 @@ class Repository:
             for name in self.states:
                 for state in self._available(name).values():
                     self._retire(name, state)
-        self._loader.shutdown(wait=True)
+        await asyncio.to_thread(self._loader.shutdown)
 
     def _means_newest(self, name, version):
         """Clients of protobuf's older days, ovmsclient among them, name version 0 where they mean none."""
@@ -182,6 +182,7 @@ class Repository:
         """Returns whether the version answers; loads it, if it is new."""
         before = self.states[name].get(version) or VersionState()
         if before.state == "AVAILABLE" and before.folder == folder:
+            before.error = ""  # Of another folder, which was to take its place.
             return True
         files = _files_of(folder)
         if before.state == "UNLOADING" or (before.error and before.files == files):

@@ -1,4 +1,4 @@
-"""Bodies of requests, of which a server holds only so many bytes at once, and waits only so long for."""
+"""Bodies of requests: a server holds only so many bytes at once, and waits only so long for them."""
 
 import asyncio
 from contextlib import contextmanager
@@ -19,6 +19,26 @@ class HeldBodies:
 
     def __init__(self, most_bytes, seconds):
         self.most_bytes, self.seconds, self.held = most_bytes, seconds, 0
+
+    @contextmanager
+    def whole(self, size):
+        """Counts the bytes of a request that has come as a whole, until the block ends.
+
+        Raises: ServingError, RESOURCE_EXHAUSTED, if too much is held already.
+        """
+        self.held += size
+        try:
+            self.check_held()
+            yield
+        finally:
+            self.held -= size
+
+    def check_held(self):
+        most = AT_ONCE * self.most_bytes
+        if self.held > most:
+            expected = f"requests of at most {most:,} bytes at once"
+            text = message("serve", expected, "more", "Ask again later.")
+            raise ServingError("RESOURCE_EXHAUSTED", text, retry_after=1)
 
     @contextmanager
     def body(self):
@@ -70,12 +90,7 @@ class Body:
             self.size += len(part)
             self._bodies.held += len(part)
             self._check_size(self.size)
-            most = AT_ONCE * self._bodies.most_bytes
-            if self._bodies.held > most:
-                text = message(
-                    "serve", f"bodies of at most {most:,} bytes at once", "more", "Ask again later."
-                )
-                raise ServingError("RESOURCE_EXHAUSTED", text, retry_after=1)
+            self._bodies.check_held()
             self._parts.append(part)
 
     def _check_size(self, size):

@@ -26,6 +26,7 @@ from mm_keras.serving.model_status import metadata_message, status_message
 from mm_keras.serving.proto_tensors import choose_outputs, read_inputs, write_tensor
 from mm_keras.serving.rest import is_known_key
 
+MOST_TASKS = 16  # Of one MultiInference.
 logger = logging.getLogger("mm_keras.serving.access")
 
 
@@ -86,9 +87,11 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
             wanted.extend(choose_outputs(request.output_filter, signature))
             return signature, read_inputs(request, signature, self._engine.settings.most_waiting)
 
-        version, signature, outputs = await self._engine.answer(
-            place_of(spec), read, request.ByteSize(), context.time_remaining()
-        )
+        size = request.ByteSize()
+        with self._engine.held.whole(size):
+            version, signature, outputs = await self._engine.answer(
+                place_of(spec), read, size, context.time_remaining()
+            )
         answer = predict_pb2.PredictResponse()
         _name(answer.model_spec, spec, version, signature)
         for name in wanted:
@@ -124,9 +127,9 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
             rows = rows_of_input(request.input, self._engine.settings.most_waiting)
             return signature, dict.fromkeys(signature.inputs, rows)
 
-        version, signature, outputs = await self._engine.answer(
-            place_of(spec), read, request.ByteSize(), seconds
-        )
+        size = request.ByteSize()
+        with self._engine.held.whole(size):
+            version, signature, outputs = await self._engine.answer(place_of(spec), read, size, seconds)
         _name(named.model_spec, spec, version, signature)
         fill_result(result, method, outputs)
 
@@ -138,6 +141,9 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
     async def _infer(self, request, context):
         answer, seconds = inference_pb2.MultiInferenceResponse(), context.time_remaining()
         end = time.monotonic() + (self._engine.settings.timeout if seconds is None else seconds)
+        if len(request.tasks) > MOST_TASKS:
+            fix = "Send them in several requests."
+            raise refuse("tasks", f"at most {MOST_TASKS}", f"{len(request.tasks)}", fix)
         asked = [(task.model_spec.SerializeToString(), task.method_name) for task in request.tasks]
         if len(set(asked)) != len(asked):
             raise refuse("tasks", "each once", "one of them twice", "Remove what is there twice.")

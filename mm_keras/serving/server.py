@@ -166,6 +166,7 @@ class Server:
 
     def _open_socket(self):
         if self.rest_port is None:
+            open_socket(self.settings.host, 0, "--grpc-port").close()  # Names an unknown host.
             return []
         listening = open_socket(self.settings.host, self.rest_port, "--rest-port")
         self.rest_port = listening.getsockname()[1]
@@ -209,7 +210,7 @@ class Server:
             lifespan="off",
             ws="none",
             server_header=False,
-            http=functools.partial(LimitedProtocol, head_seconds=settings.timeout),
+            http=functools.partial(LimitedProtocol, seconds=settings.timeout),
             limit_concurrency=CONNECTIONS * settings.most_waiting,
             ssl_certfile=settings.certificate and str(settings.certificate),
             ssl_keyfile=settings.key and str(settings.key),

@@ -4,9 +4,7 @@ import base64
 import http.client
 import json
 import math
-import socket
 import threading
-import time
 
 import pytest
 from small_models import ask, serving
@@ -78,7 +76,7 @@ def test_a_long_request_is_read_in_a_thread_of_its_own(server, monkeypatch):
         _, answer = ask(server, PREDICT, {"instances": [{"text": text, "pair": [1, 2]}]})
         assert answer["predictions"][0]["said"] == f"first {text}"
     short, long = threads
-    assert "asyncio" in long
+    assert long.startswith("read")
     assert short != long
 
 
@@ -113,6 +111,8 @@ def test_status_and_metadata_are_told_of_model_and_version(server):
         (PREDICT, b"\xff\xfe", 400, "a body of JSON"),
         (PREDICT, b"[" * 100_000, 400, "a body of JSON"),
         (PREDICT, b'{"a": NaN, "b":' + b"[" * 100_000, 400, "a body of JSON"),
+        (PREDICT, b'{"\\ud800": NaN}', 400, "a body of JSON"),
+        (PREDICT, b"[" + b"[]," * 2**22 + b"[]]", 400, "lists and objects"),
         (PREDICT, [], 400, "a JSON object"),
         (PREDICT, {}, 400, "`instances` or `inputs`"),
         (PREDICT, {"instances": [ROW], "inputs": {}}, 400, "Received: both"),
@@ -162,6 +162,14 @@ def test_status_and_metadata_are_told_of_model_and_version(server):
             400,
             "or a smaller context",
         ),
+        ("/v1/models/small:classify", {"examples": [{}], "context": 3}, 400, "`context` expects an object"),
+        ("/v1/models/small:classify", b'{"examples": [{"\\ud800": NaN}]}', 400, "a body of JSON"),
+        (
+            "/v1/models/small:regress",
+            b'{"examples": [{"x": [0.5, NaN, %s]}]}' % (b"9" * 400),
+            400,
+            "numbers that float32 holds",
+        ),
         ("/v1/models/small:classify", {"examples": [1]}, 400, "`examples[0]` expects an object"),
         ("/v1/models/small:classify", {"examples": [{"text": [1, "a"]}]}, 400, "strings, base64 or numbers"),
         ("/v1/models/small:classify", {"examples": [{"text": None}]}, 400, "strings, base64 or numbers"),
@@ -182,7 +190,7 @@ def test_what_does_not_fit_is_named(server, path, body, status, words):
     assert got == status
     assert list(answer) == ["error"]
     assert words in answer["error"]
-    assert len(answer["error"]) < 2100
+    assert len(answer["error"]) < 1100
 
 
 @pytest.mark.parametrize(
@@ -213,39 +221,6 @@ def test_a_body_that_is_too_long_is_refused_however_its_length_is_told(small_mod
             answer = connection.getresponse()
             assert answer.status == 413
             assert "at most 1,000 bytes" in json.loads(answer.read())["error"]
-
-
-def raw(server, *parts):
-    """Returns what comes back to bytes that are sent by hand, until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as client:
-        answer = b""
-        try:
-            for part in parts:
-                client.sendall(part)
-            while piece := client.recv(2**16):
-                answer += piece
-        except ConnectionError:  # It closed while more was sent.
-            pass
-        return answer
-
-
-def test_a_request_that_does_not_come_to_an_end_is_closed(small_model):
-    head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\n".encode()
-    with serving(small_model, timeout=0.3, grpc_port=None) as server:
-        answer = raw(server, head + b"content-length: 500\r\n\r\n", b'{"inst')
-        assert b" 408 " in answer.splitlines()[0]
-        assert b"its body within 0.3 s. Received: 6 bytes" in answer
-        for unfinished in (b"", b"POST", head):
-            began = time.monotonic()
-            assert raw(server, unfinished) == b""
-            assert time.monotonic() - began < 15
-        assert ask(server, PREDICT, {"instances": [ROW]})[0] == 200
-
-
-def test_a_head_of_any_length_is_not_read(server):
-    head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\nx: ".encode()
-    answer = raw(server, head, *[b"a" * 2**16] * 64)
-    assert answer == b"" or b" 400 " in answer.splitlines()[0]  # What it says is lost where more is sent.
 
 
 def test_keys_are_asked_for_but_not_of_health(small_model):

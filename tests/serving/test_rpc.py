@@ -80,7 +80,9 @@ def test_only_the_outputs_asked_for_are_given(stub):
     request = predict_request()
     request.output_filter.extend(["sum"])
     assert list(stub.Predict(request, timeout=20).outputs) == ["sum"]
-    request.output_filter.extend(["sums"])
+    request.output_filter.extend(["sum"] * 3)
+    assert "at most 3 names" in refusal(stub.Predict, request)[1]
+    request.output_filter[1:] = ["sums"]
     assert "Did you mean `sum`?" in refusal(stub.Predict, request)[1]
 
 
@@ -91,6 +93,7 @@ def tensor(text):
 @pytest.mark.parametrize(
     ("request_", "code", "words"),
     [
+        (predict_request(model="\U0001f600" * 3000), "NOT_FOUND", "`model` expects `small`"),
         (predict_request(model="other"), "NOT_FOUND", "`model` expects `small`"),
         (predict_request(texts=None), "INVALID_ARGUMENT", "none for `text`"),
         (predict_request(texto=tf.make_tensor_proto("a")), "INVALID_ARGUMENT", "Did you mean `text`?"),
@@ -173,6 +176,9 @@ def test_classify_regress_and_both_at_once(stub):
     results = stub.MultiInference(both, timeout=20).results
     assert results[1].regression_result.regressions[0].value == 8.0
     assert results[0].classification_result.classifications[0].classes[0].label == "long"
+    many = inference_pb2.MultiInferenceRequest(input=request.input)
+    many.tasks.extend([inference_pb2.InferenceTask()] * 17)
+    assert "at most 16" in refusal(stub.MultiInference, many)[1]
     both.tasks.append(both.tasks[0])
     assert refusal(stub.MultiInference, both) == (
         "INVALID_ARGUMENT",
@@ -219,6 +225,24 @@ def test_keys_and_sizes_are_asked_for(small_model):
             assert stub.Predict(predict_request(), timeout=20, metadata=key).outputs
             long = predict_request(["a" * 3000])
             assert refusal(stub.Predict, long, metadata=key)[0] == "RESOURCE_EXHAUSTED"
+
+
+def test_only_so_many_bytes_are_held_at_once(small_model):
+    with (
+        serving(small_model, workers=1, most_bytes=2**20) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        slow = predict_pb2.PredictRequest()
+        slow.model_spec.name, slow.model_spec.signature_name = "small", "slow"
+        slow.inputs["count"].CopyFrom(tf.make_tensor_proto([200_000]))
+        calls = [stub.Predict.future(slow, timeout=60)]
+        long = predict_request(["a" * (2**20 - 1000)])
+        calls += [stub.Predict.future(long, timeout=60) for _ in range(12)]
+        codes = [call.code().name for call in calls]
+        assert set(codes) == {"OK", "RESOURCE_EXHAUSTED"}
+        assert codes.count("OK") == 9
+        assert stub.Predict(long, timeout=20).outputs["sum"].float_val[0] == 3.0
 
 
 @pytest.fixture
