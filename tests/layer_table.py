@@ -85,9 +85,9 @@ ROWS = [
     # Encoders.
     Row(
         encoders.ApplicationEncoder,
-        {"model": "MobileNet", "weights": None, "trainable": True, "dropout": 0.1},
+        {"model": "MobileNetV3Small", "weights": None, "trainable": True, "dropout": 0.1},
         (32, 32, 1),
-        (1024,),
+        (576,),
         slow=True,
         noise=0.01,
     ),

@@ -315,13 +315,13 @@ def test_a_mixed_precision_model_is_exported_in_float32(quick, tmp_path):
 
 def test_sequences_that_a_fusion_attends_to_are_exported(tiny_manifest, tmp_path):
     fusion = {"kind": "bottleneck", "units": 8, "num_heads": 2}
-    spec = tiny.tiny_spec(tiny_manifest, ("audio", "text"), ["label"], fusion=fusion, max_bad=0.1)
+    spec = tiny.tiny_spec(tiny_manifest, ("audio", "numbers", "text"), ["label"], fusion=fusion, max_bad=0.1)
     spec.modalities["text"].encoder.pooling = spec.modalities["audio"].encoder.pooling = "none"
     spec.modalities["audio"].encoder.compression = "pcen"
     data = make_datasets(spec)
     result = export(build_model(spec, data), spec, data, tmp_path)
     answers = [
-        load_predictor(result[form]["path"]).predict({"text": ["a red one", ""]})
+        load_predictor(result[form]["path"]).predict({"text": ["a red one", ""], "numbers": [[1.0, 2.0]] * 2})
         for form in ("saved_model", "tflite")
     ]
     np.testing.assert_allclose(answers[0]["label_scores"], answers[1]["label_scores"], atol=1e-5)
