@@ -4,9 +4,8 @@ import re
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_LOOSE = (
-    2**19
-)  # Bytes that are neither a body nor a whole head; a socket is read by half as many at once.
+# Bytes that are neither a body nor a whole head; a socket is read by half as many at once.
+MOST_LOOSE = 2**19
 MOST_PIPELINED = 64
 UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 

@@ -182,7 +182,8 @@ def _numbers(name, values, place):
         array = np.array(values, object)
     except ValueError as error:
         raise _ragged(name) from error
-    kinds = set(map(type, array.ravel().tolist()))
+    flat = array.ravel().tolist()
+    kinds = set(map(type, flat))
     if list in kinds:
         raise _ragged(name)
     if not kinds <= _kinds(place.dtype):
@@ -190,18 +191,24 @@ def _numbers(name, values, place):
         if place.dtype.is_floating and type(None) in kinds:
             fix = "Of a missing number send NaN, without quotes."
         raise refuse(name, place.dtype.name, shown(values), fix)
-    wide = np.float64 if place.dtype.is_floating else np.uint64 if place.dtype == tf.uint64 else np.int64
+    if place.dtype.is_integer:
+        check_range(name, flat, place.dtype)
+    if not place.dtype.is_floating:
+        return array.astype(place.dtype.as_numpy_dtype)
     try:
-        if wide is np.uint64 and min(array.ravel(), default=0) < 0:
-            raise OverflowError
         with np.errstate(over="ignore"):
-            exact = array.astype(wide)
-            result = exact.astype(place.dtype.as_numpy_dtype)
-    except OverflowError:
-        exact = result = None
-    if exact is None or (not place.dtype.is_floating and not np.array_equal(result, exact)):
-        raise refuse(name, f"numbers that {place.dtype.name} holds", shown(values), "Send smaller ones.")
-    return result
+            return array.astype(np.float64).astype(place.dtype.as_numpy_dtype)
+    except OverflowError as error:
+        expected = f"numbers that {place.dtype.name} holds"
+        raise refuse(name, expected, shown(values), "Send smaller ones.") from error
+
+
+def check_range(name, numbers, dtype):
+    """Raises: ServingError, if a tensor of whole numbers does not hold all of a list of them."""
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    if least < dtype.min or most > dtype.max:
+        received = f"{shown(least)} to {shown(most)}"
+        raise refuse(name, f"numbers that {dtype.name} holds", received, "Send smaller ones.")
 
 
 def _kinds(dtype):

@@ -8,7 +8,7 @@ from tensorflow.core.framework import types_pb2
 
 from mm_keras.checks import closest, listing
 from mm_keras.serving.errors import check_rows, refuse, shown
-from mm_keras.serving.json_tensors import check_shape
+from mm_keras.serving.json_tensors import check_range, check_shape
 
 VALUES = {
     np.dtype("float32"): "float_val",
@@ -75,11 +75,8 @@ def read_tensor(name, proto, place):
         array = np.empty(count, object)
         array[:] = proto.string_val
         return array if len(shape) == 1 else array.reshape(shape)
-    if proto.int_val and place.dtype.is_integer:
-        least, most = min(proto.int_val), max(proto.int_val)
-        if least < place.dtype.min or most > place.dtype.max:  # They would be others without a word.
-            expected = f"numbers that {place.dtype.name} holds"
-            raise refuse(name, expected, f"{least} to {most}", "Send smaller ones.")
+    if place.dtype.is_integer:
+        check_range(name, proto.int_val, place.dtype)  # Else they would be others without a word.
     try:
         return tf.make_ndarray(proto)
     except (TypeError, ValueError) as error:

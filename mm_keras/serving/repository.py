@@ -181,14 +181,15 @@ class Repository:
     async def _load(self, name, version, folder):
         """Returns whether the version answers; loads it, if it is new."""
         before = self.states[name].get(version) or VersionState()
-        if before.state == "AVAILABLE" and before.folder == folder:
+        answers = before.state == "AVAILABLE"
+        if answers and before.folder == folder:
             before.error = ""  # Of another folder, which was to take its place.
             return True
         files = _files_of(folder)
         if before.state == "UNLOADING" or (before.error and before.files == files):
-            return before.state == "AVAILABLE"
+            return answers
         state = VersionState("LOADING", files=files, folder=folder)
-        if before.state != "AVAILABLE":
+        if not answers:
             self.states[name][version] = state
         about = {"model": name, "version": version, "folder": str(folder)}
         loop = asyncio.get_running_loop()
@@ -200,13 +201,12 @@ class Repository:
         except Exception as error:
             state.state, state.error = "END", str(error)
             logger.error("A version could not be loaded", extra={**about, "error": str(error)})
-            if before.state != "AVAILABLE":
-                return False
-            before.error, before.files = state.error, files  # It answers on.
-            return True
+            if answers:
+                before.error, before.files = state.error, files
+            return answers
         state.state = "AVAILABLE"
         self.states[name][version] = state
-        if before.state == "AVAILABLE":  # The same version of another folder.
+        if answers:  # The same version of another folder.
             self._retire(name, before)
         seconds = round(loop.time() - began, 3)
         logger.info(

@@ -148,8 +148,7 @@ class _Endpoint:
         form, most = [], self._engine.settings.most_waiting
 
         def read(served):
-            request = json_tensors.parse_json(body.take())
-            signature = served.signature(json_tensors.signature_name(request), "predict")
+            request, signature = _asked(served, body, "predict")
             inputs, in_rows = json_tensors.read_inputs(request, signature, most)
             form.append(in_rows)
             return signature, inputs
@@ -161,8 +160,7 @@ class _Endpoint:
         most = self._engine.settings.most_waiting
 
         def read(served):
-            request = json_tensors.parse_json(body.take())
-            signature = served.signature(json_tensors.signature_name(request), method)
+            request, signature = _asked(served, body, method)
             return signature, dict.fromkeys(signature.inputs, rows_of_json(request, most))
 
         _, _, outputs = await self._engine.answer(place, read, body.size)
@@ -174,6 +172,12 @@ class _Endpoint:
             for row in zip(classes.tolist(), scores.tolist(), strict=True)
         ]
         return json_tensors.dump({"results": results})
+
+
+def _asked(served, body, method):
+    """Returns the request in a body, a dict, and the Signature that it asks."""
+    request = json_tensors.parse_json(body.take())
+    return request, served.signature(json_tensors.signature_name(request), method)
 
 
 _WITH_DEFAULTS = (

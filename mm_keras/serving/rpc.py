@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC services, and gRPC's own of health."""
 
 import asyncio
+import functools
 import logging
 import time
 
@@ -87,16 +88,18 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
             wanted.extend(choose_outputs(request.output_filter, signature))
             return signature, read_inputs(request, signature, self._engine.settings.most_waiting)
 
-        size = request.ByteSize()
-        with self._engine.held.whole(size):
-            version, signature, outputs = await self._engine.answer(
-                place_of(spec), read, size, context.time_remaining()
-            )
+        version, signature, outputs = await self._ask(request, spec, read, context.time_remaining())
         answer = predict_pb2.PredictResponse()
         _name(answer.model_spec, spec, version, signature)
         for name in wanted:
             write_tensor(answer.outputs[name], outputs[name])
         return answer
+
+    async def _ask(self, request, spec, read, seconds):
+        """Returns what `Engine.answer` does, while the bytes of the request count as held."""
+        size = request.ByteSize()
+        with self._engine.held.whole(size):
+            return await self._engine.answer(place_of(spec), read, size, seconds)
 
     async def Classify(self, request, context):
         return await self._answer(
@@ -105,7 +108,8 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
 
     async def _classify(self, request, context):
         answer = classification_pb2.ClassificationResponse()
-        await self._fill(request, "classify", answer.result, answer, context.time_remaining())
+        rows = self._rows_of(request)
+        await self._fill(request, rows, "classify", answer.result, answer, context.time_remaining())
         return answer
 
     async def Regress(self, request, context):
@@ -115,21 +119,23 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
 
     async def _regress(self, request, context):
         answer = regression_pb2.RegressionResponse()
-        await self._fill(request, "regress", answer.result, answer, context.time_remaining())
+        rows = self._rows_of(request)
+        await self._fill(request, rows, "regress", answer.result, answer, context.time_remaining())
         return answer
 
-    async def _fill(self, request, method, result, named, seconds, spec=None):
+    def _rows_of(self, request):
+        """Returns what reads the rows of a request, at the first call."""
+        return functools.cache(lambda: rows_of_input(request.input, self._engine.settings.most_waiting))
+
+    async def _fill(self, request, rows, method, result, named, seconds, spec=None):
         """Answers the rows of a request into a `result`, and says in `named` what answered."""
         spec = spec or request.model_spec
 
         def read(served):
             signature = served.signature(spec.signature_name, method)
-            rows = rows_of_input(request.input, self._engine.settings.most_waiting)
-            return signature, dict.fromkeys(signature.inputs, rows)
+            return signature, dict.fromkeys(signature.inputs, rows())
 
-        size = request.ByteSize()
-        with self._engine.held.whole(size):
-            version, signature, outputs = await self._engine.answer(place_of(spec), read, size, seconds)
+        version, signature, outputs = await self._ask(request, spec, read, seconds)
         _name(named.model_spec, spec, version, signature)
         fill_result(result, method, outputs)
 
@@ -147,6 +153,7 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
         asked = [(task.model_spec.SerializeToString(), task.method_name) for task in request.tasks]
         if len(set(asked)) != len(asked):
             raise refuse("tasks", "each once", "one of them twice", "Remove what is there twice.")
+        rows = self._rows_of(request)
         for task in request.tasks:
             method = task.method_name.rpartition("/")[2]
             if method not in ("classify", "regress"):
@@ -155,7 +162,7 @@ class _Prediction(_Service, prediction_service_pb2_grpc.PredictionServiceService
                 raise ServingError("UNIMPLEMENTED", text)
             result = answer.results.add()
             part = result.classification_result if method == "classify" else result.regression_result
-            await self._fill(request, method, part, result, end - time.monotonic(), task.model_spec)
+            await self._fill(request, rows, method, part, result, end - time.monotonic(), task.model_spec)
         return answer
 
     async def GetModelMetadata(self, request, context):
